@@ -1,0 +1,67 @@
+/* params.h: the one store of a model's parameters. No program owns it.
+ *
+ * Life: declare (while graphs are built the first time) -> seal (memory is laid out) -> initialise or load.
+ * Masters are f32, row-major, one flat range in order of declaration; gradients and the optimiser's moments are
+ * flat ranges of the same layout, made when training starts. Programs read version-stamped copies:
+ * a bf16 shadow (written by the optimiser's own pass) and packed layouts keyed by (parameter, key). */
+#ifndef SN_PARAMS_H
+#define SN_PARAMS_H
+#include "base/text.h"
+#include "tensor/tensor.h"
+
+typedef enum sn_init_kind { SN_INIT_ZEROS, SN_INIT_ONES, SN_INIT_UNIFORM, SN_INIT_NORMAL } sn_init_kind;
+enum sn_param_flags {
+    SN_PARAM_NO_DECAY = 1, /* biases, norms, embeddings of absence: no weight decay */
+    SN_PARAM_STATE = 2     /* batch-norm statistics: saved, never given a gradient */
+};
+typedef struct sn_init {
+    sn_init_kind kind;
+    float scale;     /* UNIFORM: [-scale, scale); NORMAL: standard deviation */
+    unsigned flags;
+} sn_init;
+
+typedef struct sn_params sn_params;
+sn_status sn_params_create(sn_params **out);
+void sn_params_free(sn_params *p);
+
+/* Index of a parameter: declares it while open, finds it when sealed; the shape must agree (tied: one entry). */
+sn_status sn_params_declare(sn_params *p, const char *name, sn_shape shape, sn_init init, int *index);
+sn_status sn_params_seal(sn_params *p);
+bool sn_params_sealed(const sn_params *p);
+/* Fills masters from their init; a pure function of (seed, name). */
+void sn_params_initialise(sn_params *p, uint64_t seed);
+
+int sn_params_count(const sn_params *p);
+int sn_params_find(const sn_params *p, const char *name); /* -1 */
+const char *sn_params_name(const sn_params *p, int i);
+sn_shape sn_params_shape(const sn_params *p, int i);
+sn_init sn_params_init_of(const sn_params *p, int i);
+size_t sn_params_offset(const sn_params *p, int i); /* in elements, into the flat ranges; a multiple of 16 */
+size_t sn_params_total(const sn_params *p);         /* elements of a flat range, padding included */
+float *sn_params_flat(sn_params *p);
+float *sn_params_data(sn_params *p, int i);
+bool sn_params_trainable(const sn_params *p, int i);
+void sn_params_set_trainable(sn_params *p, int i, bool trainable);
+float sn_params_rate(const sn_params *p, int i); /* learning-rate factor, 1 unless set */
+void sn_params_set_rate(sn_params *p, int i, float factor);
+
+/* Flat range for gradients, same layout; made zeroed at the first call. */
+sn_status sn_params_gradients(sn_params *p, float **flat);
+
+/* The bf16 shadow, made at the first call (NULL before: sn_params_shadow_if_any). Who changes masters either
+ * writes the shadow too or calls sn_params_changed(p, false), which marks it stale; _fresh refreshes it. */
+sn_status sn_params_shadow(sn_params *p, uint16_t **flat);
+uint16_t *sn_params_shadow_if_any(sn_params *p);
+void sn_params_changed(sn_params *p, bool shadow_written);
+sn_status sn_params_fresh(sn_params *p, int threads);
+uint64_t sn_params_version(const sn_params *p);
+
+/* A packed copy: finds or makes the slot; the program packs into it when *version differs from the store's. */
+typedef struct sn_packed {
+    int param;
+    uint64_t key, version; /* version 0: never packed */
+    size_t bytes;
+    void *data;
+} sn_packed;
+sn_status sn_params_packed(sn_params *p, int param, uint64_t key, size_t bytes, sn_packed **out);
+#endif

@@ -1,0 +1,79 @@
+/* tensor.c: sizes and names of shapes and dtypes; half precision by bits. */
+#include "tensor/tensor.h"
+
+#include <math.h>
+#include <stdio.h>
+
+size_t sn_dtype_size(sn_dtype dtype) {
+    static const size_t sizes[] = {4, 2, 2, 4, 8, 1, 1};
+    return sizes[dtype];
+}
+
+const char *sn_dtype_name(sn_dtype dtype) {
+    static const char *const names[] = {"F32", "BF16", "F16", "I32", "I64", "U8", "opaque"};
+    return names[dtype];
+}
+
+sn_shape sn_shape_of(const int64_t *dims, int rank) {
+    sn_shape shape = {.rank = rank};
+    for (int i = 0; i < rank && i < SN_MAX_RANK; i++) shape.dim[i] = dims[i];
+    return shape;
+}
+
+int64_t sn_shape_span(sn_shape shape, int from, int to) {
+    int64_t n = 1;
+    for (int i = from; i < to; i++) n *= shape.dim[i];
+    return n;
+}
+
+int64_t sn_shape_count(sn_shape shape) { return sn_shape_span(shape, 0, shape.rank); }
+
+bool sn_shape_equal(sn_shape a, sn_shape b) {
+    if (a.rank != b.rank) return false;
+    for (int i = 0; i < a.rank; i++)
+        if (a.dim[i] != b.dim[i]) return false;
+    return true;
+}
+
+sn_status sn_type_bytes(sn_type type, size_t *bytes) {
+    size_t n = sn_dtype_size(type.dtype);
+    for (int i = 0; i < type.shape.rank; i++) {
+        if (type.shape.dim[i] < 0 || sn_mul_overflow(n, (size_t)type.shape.dim[i], &n) || n > SIZE_MAX / 4) {
+            char text[SN_SHAPE_TEXT];
+            SN_FAIL(SN_ERR_SHAPE, "a tensor of shape %s is too large", sn_shape_text(type.shape, text));
+        }
+    }
+    *bytes = n;
+    return SN_OK;
+}
+
+const char *sn_shape_text(sn_shape shape, char text[SN_SHAPE_TEXT]) {
+    size_t used = 1;
+    text[0] = '[';
+    for (int i = 0; i < shape.rank; i++)
+        used += (size_t)snprintf(text + used, SN_SHAPE_TEXT - used, i ? ", %lld" : "%lld", (long long)shape.dim[i]);
+    (void)snprintf(text + used, SN_SHAPE_TEXT - used, "]");
+    return text;
+}
+
+float sn_from_f16(uint16_t h) {
+    int exponent = (h >> 10) & 31, mantissa = h & 1023;
+    float x;
+    if (exponent == 31) x = mantissa ? NAN : INFINITY;
+    else if (exponent == 0) x = ldexpf((float)mantissa, -24);
+    else x = ldexpf((float)(mantissa | 1024), exponent - 25);
+    return h & 0x8000 ? -x : x;
+}
+
+uint16_t sn_to_f16(float x) {
+    uint16_t sign = signbit(x) ? 0x8000 : 0;
+    float a = fabsf(x);
+    if (a != a) return (uint16_t)(sign | 0x7e00);
+    if (a >= 65520.0f) return (uint16_t)(sign | 0x7c00);
+    int exponent;
+    (void)frexpf(a, &exponent);               /* a = m * 2^exponent, 0.5 <= m < 1 */
+    if (exponent < -13) exponent = -13;       /* subnormal halves share the smallest exponent */
+    float scaled = ldexpf(a, 11 - exponent);  /* up to 11 bits before the point */
+    uint32_t q = (uint32_t)nearbyintf(scaled);
+    return (uint16_t)(sign | (((uint32_t)(exponent + 13) << 10) + q));
+}
