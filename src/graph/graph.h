@@ -36,7 +36,7 @@ typedef union sn_attr {
     struct { float low, high; } clamp;
     struct { float delta; } huber;
     struct { int32_t to; } cast;
-    struct { int32_t trans_a, trans_b, act; } matmul;
+    struct { int32_t trans_a, trans_b, act, out_f32; } matmul; /* out_f32: bf16 in, f32 out */
     struct { int32_t axes, keep; } reduce;            /* bit i set: axis i is summed */
     struct { sn_shape to; } reshape;                  /* RESHAPE, BROADCAST */
     struct { int32_t perm[SN_MAX_RANK]; } transpose;

@@ -1,0 +1,197 @@
+/* program.c: compile: passes -> order of steps -> kernels -> places. */
+
+
+#include "base/parallel.h"
+#include "graph/program_internal.h"
+
+static sn_status run_passes(sn_graph **g, const sn_compile_options *options, int n_outputs, sn_node *outputs) {
+    SN_TRY(sn_graph_check(*g));
+    SN_TRY(sn_pass_own_outputs(*g, n_outputs, outputs));
+    if (options->bf16) SN_TRY(sn_rewrite_run(g, n_outputs, outputs, sn_pass_precision));
+    for (int i = 0; options->bf16 && i < n_outputs; i++) /* what leaves a program is f32 */
+        if (sn_type_of(*g, outputs[i]).dtype == SN_BF16) outputs[i] = sn_cast(*g, outputs[i], SN_F32);
+    SN_TRY(sn_pass_own_outputs(*g, n_outputs, outputs));
+    return sn_rewrite_run(g, n_outputs, outputs, sn_pass_fuse);
+}
+
+/* Marks what outputs [0, n) need, backwards. */
+static void mark(const sn_graph *g, int n, const sn_node *outputs, bool *live) {
+    for (int i = 0; i < n; i++) live[g->values[outputs[i].id].maker] = true;
+    for (size_t i = g->n_instrs; i-- > 0;)
+        for (int k = 0; live[i] && k < g->instrs[i].n_in; k++) live[g->values[g->instrs[i].in[k]].maker] = true;
+}
+
+static void place_leaf(sn_program *p, const sn_instr *instr) {
+    sn_place *place = &p->places[instr->out[0]];
+    place->index = instr->attr.leaf.index;
+    if (instr->op == SN_INPUT) {
+        place->where = SN_IN_INPUT;
+        p->inputs[place->index] = instr->out[0];
+        return;
+    }
+    bool bf16 = p->graph->values[instr->out[0]].type.dtype == SN_BF16;
+    place->where = bf16 ? SN_IN_SHADOW : SN_IN_PARAM;
+    p->shadow |= bf16;
+}
+
+static unsigned unread_outputs(const sn_graph *g, const sn_instr *instr, const bool *read) {
+    (void)g;
+    unsigned mask = 0;
+    for (int k = 0; k < instr->n_out; k++)
+        if (!read[instr->out[k]]) mask |= 1u << k;
+    return mask;
+}
+
+static sn_status prepare(sn_program *p, sn_step *step, size_t index, const sn_compile_options *options, const bool *read,
+                         const int32_t *step_of) {
+    const sn_graph *g = p->graph;
+    const sn_instr *instr = &g->instrs[index];
+    sn_type in[SN_MAX_IN], out[SN_MAX_OUT];
+    sn_kernel_request request = {.op = instr->op, .attr = &instr->attr, .n_in = instr->n_in, .n_out = instr->n_out, .in = in,
+                                 .out = out, .threads = options->threads, .isa = options->isa, .stream = instr->stream,
+                                 .unused = unread_outputs(g, instr, read)};
+    for (int k = 0; k < instr->n_in; k++) {
+        in[k] = g->values[instr->in[k]].type;
+        step->in[k] = p->root[instr->in[k]];
+        step->packed[k] = -1;
+        sn_where where = p->places[step->in[k]].where;
+        if ((where == SN_IN_PARAM || where == SN_IN_SHADOW) && step->in[k] == instr->in[k]) request.params |= 1u << k;
+    }
+    for (int k = 0; k < instr->n_out; k++) {
+        out[k] = g->values[instr->out[k]].type;
+        step->out[k] = instr->out[k];
+    }
+    if (instr->forward >= 0 && step_of[instr->forward] >= 0) request.forward = &p->steps[step_of[instr->forward]].plan;
+    step->name = instr->name;
+    step->cost = sn_ops[instr->op].cost(in, instr->n_in, &instr->attr, out);
+    sn_status status = sn_kernel_select(&request, options->backends, &step->plan);
+    if (status != SN_OK) return sn_fail_in("%s", instr->name[0] ? instr->name : "graph");
+    for (int k = 0; k < instr->n_in; k++)
+        if (step->plan.pack[k].bytes) step->packed[k] = p->n_packed++;
+    for (int k = 0; k < instr->n_out; k++) {
+        sn_place *place = &p->places[instr->out[k]];
+        *place = (sn_place){.where = SN_IN_ARENA, .output = place->output, .first = (int32_t)(step - p->steps)};
+        if (out[k].dtype == SN_OPAQUE) place->bytes = step->plan.opaque[k];
+        else SN_TRY(sn_type_bytes(out[k], &place->bytes));
+        if (!read[instr->out[k]]) place->where = SN_NOWHERE;
+    }
+    return SN_OK;
+}
+
+static sn_status add_steps(sn_program *p, const sn_compile_options *options, const bool *live, const bool *skip,
+                           const bool *read, int32_t *step_of) {
+    for (size_t i = 0; i < p->graph->n_instrs; i++) {
+        const sn_instr *instr = &p->graph->instrs[i];
+        if (!live[i] || skip[i]) continue;
+        unsigned flags = sn_ops[instr->op].flags;
+        if (flags & SN_OPF_LEAF) place_leaf(p, instr);
+        else if (flags & SN_OPF_VIEW) p->root[instr->out[0]] = p->root[instr->in[0]];
+        else {
+            step_of[i] = p->n_steps;
+            SN_TRY(prepare(p, &p->steps[p->n_steps], i, options, read, step_of));
+            p->n_steps++;
+        }
+    }
+    return SN_OK;
+}
+
+static sn_status build_steps(sn_program *p, const sn_compile_options *options, const sn_node *outputs, int n_first) {
+    const sn_graph *g = p->graph;
+    size_t n = g->n_instrs;
+    bool *first = sn_alloc(n, 1), *all = sn_alloc(n, 1), *read = sn_alloc(g->n_values, 1);
+    int32_t *step_of = sn_alloc(n, sizeof *step_of);
+    sn_status status = first && all && read && step_of ? SN_OK : SN_ERR_MEMORY;
+    if (status == SN_OK) {
+
+        mark(g, n_first, outputs, first);
+        mark(g, p->n_outputs, outputs, all);
+        for (size_t i = 0; i < n; i++) {
+            step_of[i] = -1;
+            all[i] |= g->instrs[i].op == SN_INPUT;
+            for (int k = 0; all[i] && k < g->instrs[i].n_in; k++) read[g->instrs[i].in[k]] = true;
+        }
+        for (int i = 0; i < p->n_outputs; i++) {
+            read[outputs[i].id] = true;
+            p->places[outputs[i].id].output = i;
+        }
+        bool *nothing = sn_alloc(n, 1);
+        status = nothing ? add_steps(p, options, first, nothing, read, step_of) : SN_ERR_MEMORY;
+        sn_free(nothing);
+        p->n_first_steps = p->n_steps;
+        if (status == SN_OK) status = add_steps(p, options, all, first, read, step_of);
+    }
+    sn_free(first);
+    sn_free(all);
+    sn_free(read);
+    sn_free(step_of);
+    return status;
+}
+
+static sn_status allocate(sn_program *p, int n_outputs, const sn_node *outputs) {
+    size_t values = p->graph->n_values;
+    p->n_outputs = n_outputs;
+    p->n_inputs = p->graph->n_inputs;
+    p->steps = sn_alloc(p->graph->n_instrs, sizeof *p->steps);
+    p->places = sn_alloc(values, sizeof *p->places);
+    p->root = sn_alloc(values, sizeof *p->root);
+    p->outputs = sn_alloc((size_t)n_outputs, sizeof *p->outputs);
+    p->inputs = sn_alloc((size_t)p->n_inputs, sizeof *p->inputs);
+    if (!p->steps || !p->places || !p->root || !p->outputs || !p->inputs) return SN_ERR_MEMORY;
+    for (size_t i = 0; i < values; i++) {
+        p->root[i] = (int32_t)i;
+        p->places[i] = (sn_place){.where = SN_NOWHERE, .output = -1};
+    }
+    for (int i = 0; i < n_outputs; i++) p->outputs[i] = outputs[i].id;
+    return SN_OK;
+}
+
+sn_status sn_program_compile(sn_graph *g, const sn_compile_options *options, int n_outputs, const sn_node *outputs,
+                             int n_first, sn_program **out) {
+    *out = NULL;
+    sn_program *p = sn_alloc(1, sizeof *p);
+    sn_node *kept = sn_alloc((size_t)n_outputs, sizeof *kept);
+    sn_status status = p && kept ? sn_threads_enter(options->threads) : SN_ERR_MEMORY;
+    if (p) p->graph = g;
+    else sn_graph_free(g);
+    for (int i = 0; kept && i < n_outputs; i++) kept[i] = outputs[i];
+    if (status == SN_OK) status = run_passes(&p->graph, options, n_outputs, kept);
+    if (status == SN_OK) status = allocate(p, n_outputs, kept);
+    if (status == SN_OK) status = build_steps(p, options, kept, n_first);
+    if (status == SN_OK) status = sn_arena_plan(p);
+    sn_free(kept);
+    if (status == SN_OK) *out = p;
+    else sn_program_free(p);
+    return status;
+}
+
+void sn_program_free(sn_program *p) {
+    if (!p) return;
+    for (int32_t i = 0; i < p->n_steps; i++) sn_kernel_release(&p->steps[i].plan);
+    sn_graph_free(p->graph);
+    sn_free(p->steps);
+    sn_free(p->places);
+    sn_free(p->root);
+    sn_free(p->outputs);
+    sn_free(p->inputs);
+    sn_free(p);
+}
+
+size_t sn_program_bytes(const sn_program *p) { return p->bytes; }
+int sn_program_inputs(const sn_program *p) { return p->n_inputs; }
+sn_type sn_program_input_type(const sn_program *p, int i) { return p->graph->values[p->inputs[i]].type; }
+sn_type sn_program_output_type(const sn_program *p, int i) { return p->graph->values[p->outputs[i]].type; }
+
+double sn_program_flops(const sn_program *p) {
+    double sum = 0;
+    for (int32_t i = 0; i < p->n_steps; i++) sum += p->steps[i].cost;
+    return sum;
+}
+
+void sn_program_print(const sn_program *p, sn_buf *text) {
+    char shape[SN_SHAPE_TEXT];
+    for (int32_t i = 0; i < p->n_steps; i++) {
+        const sn_step *s = &p->steps[i];
+        sn_buf_printf(text, "%4d %-17s %-36s %-4s %-28s %s\n", (int)i, sn_ops[s->plan.op].name, s->name,
+                      sn_dtype_name(s->plan.out[0].dtype), sn_shape_text(s->plan.out[0].shape, shape), s->plan.kernel->name);
+    }
+}
