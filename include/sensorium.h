@@ -62,6 +62,106 @@ SN_API const char *sn_error_column(void);
 /* The pinned name of a status, such as "format". */
 SN_API const char *sn_status_name(sn_status status);
 
+/* ---- data --------------------------------------------------------------------------------- */
+
+/* Options everywhere are JSON text (UTF-8, NULL or "" for none) with the keys of the config file; an unknown
+ * key is SN_ERR_USAGE. Results that have structure come as JSON text from the heap: sn_string_free. */
+SN_API void sn_string_free(char *text);
+
+typedef struct sn_table sn_table;
+/* Opens a CSV, TSV or JSON Lines file, a folder of class folders, or a folder with metadata.csv.
+ * options: "encoding", "media_root", "limit". */
+SN_API sn_status sn_table_open(const char *path, const char *options, sn_table **out);
+/* A table of one row, for cells given by name. Strings are copied. */
+SN_API sn_status sn_table_from_cells(int columns, const char *const *names, const char *const *cells,
+                                     const char *media_root, sn_table **out);
+SN_API void sn_table_free(sn_table *table);
+SN_API int64_t sn_table_rows(const sn_table *table);
+SN_API int sn_table_columns(const sn_table *table);
+SN_API const char *sn_table_column_name(const sn_table *table, int column);
+SN_API const char *sn_table_cell(const sn_table *table, int64_t row, int column); /* row from 0; "" when empty */
+/* What is in the data and what is broken: decodes every media cell. options: "types" {column: kind}, "threads".
+ * {"schema":1,"rows":n,"columns":[{"name","kind","sure","why","missing","distinct","broken":[{"row","line","why"}]}]} */
+SN_API sn_status sn_table_inspect(const sn_table *table, const char *options, char **json);
+
+/* ---- models ------------------------------------------------------------------------------- */
+
+typedef struct sn_model sn_model;
+/* Loads a model directory. options: "threads" (0: as trained), "precision" ("f32" or "auto"; "": as trained). */
+SN_API sn_status sn_model_load(const char *path, const char *options, sn_model **out);
+SN_API void sn_model_free(sn_model *model);
+/* Writes the directory in whole: beside its place, then renamed. An existing `path` is refused unless
+ * `overwrite` is not 0. */
+SN_API sn_status sn_model_save(const sn_model *model, const char *path, int overwrite);
+/* {"schema":1,"parameters","bytes","threads","precision","inputs":[{"name","kind","encoder"…}],"fusion",
+ *  "targets":[{"name","kind","task","classes":[…]}],"trained":{…}} */
+SN_API sn_status sn_model_describe(const sn_model *model, char **json);
+/* Scores on a table that has the target columns. options: "batch_size", "subsets" (true: every subset of the
+ * inputs is scored too), "skip_broken", "limit". The promised evaluate object. */
+SN_API sn_status sn_model_evaluate(const sn_model *model, const sn_table *table, const char *options, char **json);
+/* Calls back once a row, in order, with {"row","line","targets":{…}} or {"row","error":{…}}; a non-zero answer
+ * cancels. Returns the first row's failure (after all rows) when some rows failed. options: "batch_size", "top". */
+typedef int sn_row_fn(void *context, const char *json);
+SN_API sn_status sn_model_predict(const sn_model *model, const sn_table *table, const char *options, sn_row_fn *row,
+                                  void *context);
+/* The very arrays that enter the encoders, as safetensors "<column>" (and "<column>.lengths"). */
+SN_API sn_status sn_model_features(const sn_model *model, const sn_table *table, const char *options, const char *path);
+/* Recomputes the goldens that the model carries.
+ * {"schema":1,"same":bool,"rows":n,"largest_difference":x,"bit_identical":bool} */
+SN_API sn_status sn_model_verify(const sn_model *model, char **json);
+
+/* ---- one thread's use of a model ------------------------------------------------------------ */
+
+typedef struct sn_session sn_session;
+SN_API sn_status sn_session_create(const sn_model *model, sn_session **out);
+SN_API void sn_session_free(sn_session *session);
+/* Inputs by column name, copied; an input that is not set is absent. They stay until sn_session_clear. */
+SN_API sn_status sn_input_set_image(sn_session *s, const char *name, const uint8_t *rgb, int width, int height,
+                                    size_t stride_bytes);
+SN_API sn_status sn_input_set_audio(sn_session *s, const char *name, const float *pcm, size_t frames, int channels,
+                                    int rate_hz);
+SN_API sn_status sn_input_set_text(sn_session *s, const char *name, const char *utf8, size_t bytes);
+SN_API sn_status sn_input_set_number(sn_session *s, const char *name, double value);
+/* A file for media; for other kinds the file's text. */
+SN_API sn_status sn_input_set_file(sn_session *s, const char *name, const char *path);
+SN_API sn_status sn_session_clear(sn_session *s);
+SN_API sn_status sn_session_run(sn_session *s);
+/* After a run. `value` points into the model (class name); probability may be NULL. */
+SN_API sn_status sn_output_category(const sn_session *s, const char *name, const char **value, double *probability);
+SN_API sn_status sn_output_number(const sn_session *s, const char *name, double *value);
+/* Probabilities by class (or the number): `values` points into the session until its next run. */
+SN_API sn_status sn_output_vector(const sn_session *s, const char *name, const float **values, size_t *count);
+
+/* ---- training ------------------------------------------------------------------------------ */
+
+typedef struct sn_trainer sn_trainer;
+/* Infers what `config` leaves open. `valid` may be NULL: rows are then held out of `table`. The tables must
+ * outlive the trainer. config keys:
+ *   "targets" [names] (needed unless output_features), "inputs" [names], "exclude" [names],
+ *   "types" {column: kind}, "encoders" {column: name}, "tasks" {column: name}, "image_encoder", "text_encoder",
+ *   "audio_encoder", "fusion", "preset", "split_column", "group_column", "skip_broken", "output" (directory for
+ *   checkpoints and the finished model; "" for none), "overwrite", "threads", "precision", "seed", "epochs",
+ *   "batch_size", "learning_rate", "compare_solo", and the blocks of the YAML file: "input_features", "combiner",
+ *   "output_features", "preprocessing", "trainer", "defaults". */
+SN_API sn_status sn_trainer_create(const sn_table *table, const sn_table *valid, const char *config, sn_trainer **out);
+/* Goes on from the checkpoint in the directory `path`; table(s) must be the same data. */
+SN_API sn_status sn_trainer_resume(const sn_table *table, const sn_table *valid, const char *path, sn_trainer **out);
+SN_API void sn_trainer_free(sn_trainer *trainer);
+/* The complete config, everything inferred filled in, and what was inferred and why ("notes": [text]). */
+SN_API sn_status sn_trainer_config(const sn_trainer *trainer, char **json);
+/* Events are one JSON object each: "start" "progress" "epoch" "best" "stop" "end". A non-zero answer stops after
+ * the running step, saved; sn_trainer_run then gives SN_ERR_CANCELLED. */
+typedef int sn_event_fn(void *context, const char *json);
+SN_API sn_status sn_trainer_run(sn_trainer *trainer, sn_event_fn *event, void *context);
+/* May be called from a signal handler or another thread. */
+SN_API void sn_trainer_stop(sn_trainer *trainer);
+/* The model with the best weights so far; belongs to the trainer. */
+SN_API const sn_model *sn_trainer_model(const sn_trainer *trainer);
+/* All inputs together, each absent in turn (and each alone when "compare_solo"), on the held-out rows, with
+ * standard errors and sentences that a person can act on:
+ * {"targets":{col:{"metric","all","without":{part:{"value","difference","error"}},"solo":{…}}},"advice":[text]} */
+SN_API sn_status sn_trainer_verdict(sn_trainer *trainer, char **json);
+
 #ifdef __cplusplus
 }
 #endif
