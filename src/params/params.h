@@ -28,7 +28,7 @@ void sn_params_free(sn_params *p);
 sn_status sn_params_declare(sn_params *p, const char *name, sn_shape shape, sn_init init, int *index);
 sn_status sn_params_seal(sn_params *p);
 bool sn_params_sealed(const sn_params *p);
-/* Fills masters from their init; a pure function of (seed, name). */
+/* Fills masters from their init; element e is a pure function of (seed, name, e). Padding stays zero. */
 void sn_params_initialise(sn_params *p, uint64_t seed);
 
 int sn_params_count(const sn_params *p);
@@ -38,6 +38,7 @@ sn_shape sn_params_shape(const sn_params *p, int i);
 sn_init sn_params_init_of(const sn_params *p, int i);
 size_t sn_params_offset(const sn_params *p, int i); /* in elements, into the flat ranges; a multiple of 16 */
 size_t sn_params_total(const sn_params *p);         /* elements of a flat range, padding included */
+int sn_params_at(const sn_params *p, size_t offset); /* the parameter that holds element `offset`; -1 if none do */
 float *sn_params_flat(sn_params *p);
 float *sn_params_data(sn_params *p, int i);
 bool sn_params_trainable(const sn_params *p, int i);
