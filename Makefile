@@ -1,0 +1,42 @@
+# The thin front: every target is a line or two of cmake, ctest or a script in tools/.
+# `make help` lists them.
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+TESTS ?= OFF
+CMAKE_FLAGS ?=
+
+.PHONY: all demo test long asan ubsan tsan install clean help
+
+all: ## build/sensorium, libsensorium.so and libsensorium.a
+	@tools/build.sh $(BUILD) $(JOBS) -DBUILD_TESTING=$(TESTS) $(CMAKE_FLAGS)
+
+demo: ## fetch real pictures and questions, learn, score, answer (installs what is missing when root)
+	@tools/deps.sh install build demo
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh $(BUILD)
+
+test: ## build and run all tests (installs what is missing when root)
+	@tools/deps.sh install build test
+	@$(MAKE) --no-print-directory all TESTS=ON
+	@ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure -LE long
+
+long: ## the slow tests too, then everything once more against oneDNN 3
+	@tools/deps.sh install build test demo
+	@$(MAKE) --no-print-directory all TESTS=ON
+	@ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure
+	@tools/onednn3.sh $(BUILD)-onednn3 $(JOBS)
+	@ctest --test-dir $(BUILD)-onednn3 -j$(JOBS) --output-on-failure
+
+asan ubsan tsan: ## the tests under the address, undefined or thread sanitizer
+	@tools/deps.sh install build test
+	@tools/sanitize.sh $@ $(BUILD)-$@ $(JOBS)
+
+install: all ## to PREFIX (/usr/local), under DESTDIR if given
+	@DESTDIR='$(DESTDIR)' cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean: ## remove the build directories
+	rm -rf $(BUILD) $(BUILD)-*
+
+help: ## this list
+	@sed -n 's/^\([a-z ]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | expand -t 18
