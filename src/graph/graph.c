@@ -48,18 +48,21 @@ sn_node sn_graph_fail(sn_graph *g, sn_status code, const char *format, ...) {
 }
 
 void sn_scope_push(sn_graph *g, const char *name) {
+    if (g->failed != SN_OK) return;
     size_t room = sizeof g->scope - g->scope_size;
     int n = snprintf(g->scope + g->scope_size, room, g->scope_size ? ".%s" : "%s", name);
-    if (n < 0 || (size_t)n >= room) {
+    if (n < 0 || (size_t)n >= room || g->scope_depth == SN_MAX_SCOPES) {
         g->scope[g->scope_size] = '\0';
         (void)sn_graph_fail(g, SN_ERR_UNSUPPORTED, "scope names are nested too deep at %s", name);
         return;
     }
+    g->scope_starts[g->scope_depth++] = g->scope_size;
     g->scope_size += (size_t)n;
 }
 
 void sn_scope_pop(sn_graph *g) {
-    while (g->scope_size && g->scope[--g->scope_size] != '.') {}
+    if (g->failed != SN_OK || !g->scope_depth) return;
+    g->scope_size = g->scope_starts[--g->scope_depth];
     g->scope[g->scope_size] = '\0';
 }
 
@@ -156,4 +159,14 @@ sn_node sn_dropout(sn_graph *g, sn_node x, sn_node rows, float rate, const char 
     sn_node y = sn_emit(g, SN_DROPOUT, (sn_node[]){x, rows}, 2, &attr);
     if (y.id >= 0) g->instrs[g->values[y.id].maker].stream = sn_hash(full, strlen(full));
     return y;
+}
+
+void sn_graph_update(sn_graph *g, sn_node param, sn_node fresh) {
+    if (g->failed != SN_OK) return;
+    if (g->n_updates == (int)(sizeof g->updates / sizeof *g->updates)) {
+        (void)sn_graph_fail(g, SN_ERR_UNSUPPORTED, "more than %d normalisation statistics", g->n_updates);
+        return;
+    }
+    g->updates[g->n_updates].param = param;
+    g->updates[g->n_updates++].fresh = fresh;
 }

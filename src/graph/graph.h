@@ -21,7 +21,7 @@ typedef enum sn_op {
     SN_OP_COUNT
 } sn_op;
 
-enum { SN_MAX_IN = 12, SN_MAX_OUT = 5 };
+enum { SN_MAX_IN = 12, SN_MAX_OUT = 5, SN_MAX_SCOPES = 32 };
 
 /* Activation folded into a matmul or convolution by the fuse pass. */
 typedef enum sn_act { SN_ACT_NONE, SN_ACT_RELU, SN_ACT_GELU, SN_ACT_GELU_TANH, SN_ACT_TANH, SN_ACT_SIGMOID,
@@ -78,9 +78,12 @@ typedef struct sn_graph {
     size_t n_values, value_room;
     int32_t n_inputs;
     sn_params *params; /* declared into while open, looked up when sealed; not owned */
+    struct { sn_node param, fresh; } updates[64]; /* new values of STATE parameters (batch-norm statistics) */
+    int n_updates;
     bool training;     /* dropout is emitted, batch norm uses the batch, workspaces are kept */
     char scope[256];
-    size_t scope_size;
+    size_t scope_size, scope_starts[SN_MAX_SCOPES];
+    int scope_depth;
     sn_status failed;
     char message[512];
 } sn_graph;
@@ -89,6 +92,8 @@ sn_status sn_graph_create(sn_params *params, bool training, sn_graph **out);
 void sn_graph_free(sn_graph *g);
 /* SN_OK, or the first failure (recorded again on this thread). */
 sn_status sn_graph_check(const sn_graph *g);
+/* The STATE parameter `param` becomes `fresh` when the step commits (the trainer asks for it as an output). */
+void sn_graph_update(sn_graph *g, sn_node param, sn_node fresh);
 /* Records the first failure; returns an invalid handle. */
 sn_node sn_graph_fail(sn_graph *g, sn_status code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
