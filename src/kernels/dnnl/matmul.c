@@ -1,0 +1,72 @@
+/* matmul.c: a [..., M, K] times b [..., K, N] plus bias, activation after it.
+ *
+ * Transposed operands are the same bytes under other strides; nothing is copied, and a weight is never packed:
+ * it changes each step and its plain bf16 copy is written by the optimiser. Which shapes are flattened:
+ *
+ *   b of rank 2, a not transposed:  [rows, K] x [K, N]            (rows = all leading dims times M)
+ *   else:                           [B, M, K] x [B or 1, K, N]    (B = all leading dims) */
+#include "kernels/dnnl/prim.h"
+
+typedef struct product {
+    int rank;
+    dnnl_dims_t a, b, c, bias, a_stride, b_stride, c_stride, bias_stride;
+} product;
+
+/* dims and strides of [batch, rows, cols]; from a matrix that lies transposed when `turned`. */
+static void lay(int rank, int64_t batch, int64_t rows, int64_t cols, bool turned, int64_t *dims, int64_t *strides) {
+    int64_t all_dims[3] = {batch, rows, cols};
+    int64_t all_strides[3] = {rows * cols, turned ? 1 : cols, turned ? rows : 1};
+    for (int i = 0; i < rank; i++) {
+        dims[i] = all_dims[3 - rank + i];
+        strides[i] = all_strides[3 - rank + i];
+    }
+}
+
+static void describe(const sn_kernel_request *r, product *p) {
+    sn_shape a = r->in[0].shape, b = r->in[1].shape;
+    bool ta = r->attr->matmul.trans_a != 0, tb = r->attr->matmul.trans_b != 0;
+    int64_t m = a.dim[a.rank - (ta ? 1 : 2)], k = a.dim[a.rank - (ta ? 2 : 1)];
+    int64_t n = b.dim[b.rank - (tb ? 2 : 1)];
+    int64_t batch = sn_shape_span(a, 0, a.rank - 2);
+    if (b.rank == 2 && !ta) {
+        m *= batch;
+        batch = 1;
+    }
+    p->rank = batch == 1 ? 2 : 3;
+    lay(p->rank, batch, m, k, ta, p->a, p->a_stride);
+    lay(p->rank, b.rank == 2 ? 1 : batch, k, n, tb, p->b, p->b_stride);
+    lay(p->rank, batch, m, n, false, p->c, p->c_stride);
+    lay(p->rank, 1, 1, n, false, p->bias, p->bias_stride);
+}
+
+static bool accepts(const sn_kernel_request *r) {
+    if (!sn_request_nonempty(r) || r->in[0].shape.rank < 2 || r->in[1].shape.rank < 2) return false;
+    sn_dtype type = r->in[0].dtype, out = r->out[0].dtype;
+    if (!sn_dnnl_float(r, type) || r->in[1].dtype != type) return false;
+    if (out != SN_F32 && out != type) return false;
+    return r->n_in < 3 || r->in[2].dtype == SN_F32 || r->in[2].dtype == type;
+}
+
+static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_plan *plan, sn_descs *d) {
+    product p;
+    describe(r, &p);
+    sn_const_md a = sn_desc_strided(d, r->in[0].dtype, p.rank, p.a, p.a_stride);
+    sn_const_md b = sn_desc_strided(d, r->in[1].dtype, p.rank, p.b, p.b_stride);
+    sn_const_md c = sn_desc_strided(d, r->out[0].dtype, p.rank, p.c, p.c_stride);
+    sn_const_md bias = NULL;
+    if (r->n_in > 2) bias = sn_desc_strided(d, r->in[2].dtype, p.rank, p.bias, p.bias_stride);
+    dnnl_status_t status = d->status;
+    if (!status)
+        status = dnnl_matmul_primitive_desc_create(&s->main.pd, sn_dnnl_engine(), a, b, bias, c, d->attr);
+    SN_TRY(sn_prim_built(s, status));
+    SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_SRC, 0, a));
+    SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_WEIGHTS, 1, b));
+    if (bias) SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_BIAS, 2, bias));
+    return sn_port_out(s, plan, DNNL_ARG_DST, 0, c);
+}
+
+static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
+    return sn_prim_prepare(r, plan, sizeof(sn_prim_state), (sn_act)r->attr->matmul.act, build);
+}
+
+const sn_kernel sn_dnnl_matmul = {"dnnl:matmul", accepts, prepare};
