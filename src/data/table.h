@@ -22,6 +22,9 @@ typedef struct sn_table_options {
 /* Opens a data file or folder. Bytes that are not UTF-8 give an error which names the line and, when the
  * whole file decodes as GB18030, proposes "--encoding gb18030" (otherwise latin1 / utf-16 by their marks). */
 sn_status sn_table_read(const char *path, const sn_table_options *options, sn_table **out);
+/* The same from bytes in memory; `name` chooses the reader by its ending and stands in messages. */
+sn_status sn_table_parse(const char *name, const void *bytes, size_t size, const sn_table_options *options,
+                         sn_table **out);
 /* A table from memory: one row of `columns` named cells, for `predict MODEL COL=VALUE`; strings are copied. */
 sn_status sn_table_from_cells(int columns, const char *const *names, const char *const *cells, const char *media_root,
                               sn_table **out);
@@ -65,4 +68,15 @@ bool sn_cell_empty(const char *cell);
 bool sn_cell_number(const char *cell, double *out);
 /* yes/no true/false 1/0 t/f y/n on/off (ASCII case ignored); false when it is none. */
 bool sn_cell_binary(const char *cell, int *out);
+/* ISO 8601: 2024-05-31, also with T or space and 12:30[:59[.5]], Z or +02:00; seconds since 1970, UTC. */
+bool sn_cell_date(const char *cell, double *out);
+/* Numbers separated by spaces, or a JSON list of numbers. Writes at most `room`, *count is how many there are;
+ * false when any part is no number or there is none. */
+bool sn_cell_vector(const char *cell, double *out, int64_t room, int64_t *count);
+/* The items of a set: separated by '|', without one by ';', or a JSON list of strings and numbers. Space around
+ * an item is dropped, empty items are left out. Stops at a failure of `item` and forwards it. */
+typedef sn_status sn_item_fn(void *context, const char *item, size_t bytes);
+sn_status sn_cell_items(const char *cell, sn_item_fn *item, void *context);
+/* Image, audio or video by the ending of a file name; false for any other name. */
+bool sn_media_kind(const char *name, sn_kind *out);
 #endif
