@@ -1,0 +1,98 @@
+/* feature.h: one column as the model sees it. Kinds are a table (features.def), one file each.
+ *
+ *   fit      once, over the training rows: sizes, statistics, vocabulary, class names (goes into config.json)
+ *   encode   one cell -> sn_sample (decoded, resized, cut into ids); pure, thread-safe, cached by the caller
+ *   collate  samples of the present rows -> the arrays that enter the encoder
+ *
+ * Everything needed to repeat encode and collate exactly is in `options` after fit, so save is json_incref. */
+#ifndef SN_FEATURE_H
+#define SN_FEATURE_H
+#include "base/json.h"
+#include "data/table.h"
+#include "media/audio.h"
+#include "media/image.h"
+#include "tensor/tensor.h"
+#include "text/words.h"
+
+/* What the caller has of a cell: text always; a path or decoded media for media kinds. */
+typedef struct sn_cell {
+    const char *text;       /* the cell itself (UTF-8), or NULL when media is given from memory */
+    size_t bytes;
+    const char *path;       /* media kinds: the file */
+    const sn_image *image;  /* or the picture (RGB) */
+    const sn_audio *audio;  /* or the sound */
+} sn_cell;
+
+/* One encoded cell. `data` is heap. */
+typedef struct sn_sample {
+    void *data;
+    size_t bytes;
+    int64_t length;  /* sequence length where there is one */
+    double number;   /* number: the standardised value; category and binary: the class, -1 when not known */
+} sn_sample;
+void sn_sample_free(sn_sample *sample);
+
+typedef struct sn_array {
+    sn_type type;
+    void *data; /* heap; NULL before collate */
+} sn_array;
+void sn_array_free(sn_array *array);
+sn_status sn_array_make(sn_array *array, sn_dtype dtype, sn_shape shape); /* zeroed */
+
+enum { SN_FEATURE_ARRAYS = 5 };
+
+typedef struct sn_feature {
+    const struct sn_feature_kind *row;
+    char *name;
+    json_t *options;  /* complete after fit */
+    void *state;      /* of the kind, made by fit or load from options */
+    bool target;
+} sn_feature;
+
+/* Training rows for fit: cells by number. */
+typedef struct sn_fit_source {
+    const sn_table *table;
+    int column;
+    const int64_t *rows;
+    int64_t n;
+} sn_fit_source;
+
+typedef struct sn_feature_kind {
+    sn_kind kind;
+    bool media;               /* the cell names a file */
+    const char *const *keys;  /* options a user may give, NULL-terminated */
+    /* Fills options; must be a pure function of the source and the given options. */
+    sn_status (*fit)(sn_feature *f, const sn_fit_source *source);
+    /* options -> state. */
+    sn_status (*open)(sn_feature *f);
+    void (*close)(sn_feature *f);
+    sn_status (*encode)(const sn_feature *f, const sn_cell *cell, sn_sample *out);
+    /* arrays[0..n) of n samples; sequences also lengths at scales 1, 1/2, 1/4, 1/8 (at least 1) as arrays[1..4]. */
+    sn_status (*collate)(const sn_feature *f, const sn_sample *const *samples, int64_t n, sn_array arrays[SN_FEATURE_ARRAYS]);
+} sn_feature_kind;
+extern const sn_feature_kind *const sn_feature_kinds[SN_KIND_COUNT]; /* NULL: not an input kind of this build */
+
+/* `options` may be NULL; unknown keys fail. */
+sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *options, sn_feature **out);
+sn_status sn_feature_fit(sn_feature *f, const sn_fit_source *source);
+sn_status sn_feature_open(sn_feature *f); /* after options came from a file */
+void sn_feature_free(sn_feature *f);
+/* Encodes the cell of a table; errors carry file, row (1 + row) and column. An empty cell must not come here. */
+sn_status sn_feature_encode_cell(const sn_feature *f, const sn_table *table, int64_t row, int column, sn_sample *out);
+
+/* Sequence lengths are rounded up to this ladder (multiples of 8 from 16 on), chosen from the batch alone. */
+int64_t sn_ladder(int64_t length);
+
+/* Class names of a category or binary feature. */
+int sn_feature_classes(const sn_feature *f);
+const char *sn_feature_class(const sn_feature *f, int i);
+/* Mean and standard deviation of a number feature. */
+void sn_feature_scale(const sn_feature *f, double *mean, double *std);
+/* Vocabulary size of a text feature. */
+int64_t sn_feature_vocabulary(const sn_feature *f);
+
+/* f.options[key] = value, taking the reference; used by kinds. */
+sn_status sn_feature_set(sn_feature *f, const char *key, json_t *value);
+/* Picks up to `most` of n positions, spread evenly (for statistics over a sample). */
+int64_t sn_pick(int64_t i, int64_t n, int64_t most);
+#endif
