@@ -12,12 +12,16 @@ static void round_once(uint32_t c[4], uint32_t k0, uint32_t k1) {
     c[3] = (uint32_t)p0;
 }
 
-void sn_rng_block(sn_rng_key key, uint64_t a, uint64_t b, uint32_t out[4]) {
-    /* 128 bits of key do not fit Philox4x32's 64: the stream is mixed in by a splitmix step. */
+/* 128 bits of key do not fit Philox4x32's 64: the stream is mixed in by a splitmix step. */
+static uint64_t mix(sn_rng_key key) {
     uint64_t mixed = key.seed + 0x9E3779B97F4A7C15u * (key.stream | 1);
     mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9u;
     mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBu;
-    mixed ^= key.stream ^ (mixed >> 31);
+    return mixed ^ key.stream ^ (mixed >> 31);
+}
+
+void sn_rng_block(sn_rng_key key, uint64_t a, uint64_t b, uint32_t out[4]) {
+    uint64_t mixed = mix(key);
     uint32_t k0 = (uint32_t)mixed, k1 = (uint32_t)(mixed >> 32);
     out[0] = (uint32_t)a;
     out[1] = (uint32_t)(a >> 32);
@@ -27,6 +31,39 @@ void sn_rng_block(sn_rng_key key, uint64_t a, uint64_t b, uint32_t out[4]) {
         round_once(out, k0, k1);
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
+    }
+}
+
+/* 64 blocks side by side, so that each step of a round is one loop over a plain array. */
+void sn_rng_blocks(sn_rng_key key, uint64_t a, uint64_t b, int64_t n, uint32_t *out) {
+    enum { LANES = 64 };
+    uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES];
+    uint64_t mixed = mix(key);
+    for (int64_t at = 0; at < n; at += LANES) {
+        uint32_t k0 = (uint32_t)mixed, k1 = (uint32_t)(mixed >> 32);
+        for (int i = 0; i < LANES; i++) {
+            uint64_t counter = b + (uint64_t)(at + i);
+            c0[i] = (uint32_t)a;
+            c1[i] = (uint32_t)(a >> 32);
+            c2[i] = (uint32_t)counter;
+            c3[i] = (uint32_t)(counter >> 32);
+        }
+        for (int r = 0; r < 10; r++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+            for (int i = 0; i < LANES; i++) {
+                uint64_t p0 = (uint64_t)0xD2511F53u * c0[i], p1 = (uint64_t)0xCD9E8D57u * c2[i];
+                c0[i] = (uint32_t)(p1 >> 32) ^ c1[i] ^ k0;
+                c2[i] = (uint32_t)(p0 >> 32) ^ c3[i] ^ k1;
+                c1[i] = (uint32_t)p1;
+                c3[i] = (uint32_t)p0;
+            }
+        int64_t left = n - at < LANES ? n - at : LANES;
+        for (int64_t i = 0; i < left; i++) {
+            uint32_t *to = out + 4 * (at + i);
+            to[0] = c0[i];
+            to[1] = c1[i];
+            to[2] = c2[i];
+            to[3] = c3[i];
+        }
     }
 }
 

@@ -1,0 +1,79 @@
+/* embed.c: EMBED (rows of a table by id) and EMBED_BWD (their gradient, summed in the order of the rows). */
+#include "kernels/ref/ref.h"
+
+typedef struct job {
+    const sn_kernel_plan *plan;
+    const sn_kernel_args *args;
+    const int32_t *ids;
+    int64_t count, width, rows, per;
+} job;
+
+static sn_status check_ids(const int32_t *ids, int64_t count, int64_t rows) {
+    for (int64_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= rows)
+            SN_FAIL(SN_ERR_SHAPE, "id %d at position %lld is outside a table of %lld rows", (int)ids[i], (long long)i,
+                    (long long)rows);
+    return SN_OK;
+}
+
+static void embed_chunk(void *context, int64_t chunk) {
+    const job *j = context;
+    sn_type from = j->plan->in[0], to = j->plan->out[0];
+    int64_t end = sn_min64((chunk + 1) * j->per, j->count);
+    size_t bytes = (size_t)j->width * sn_dtype_size(to.dtype);
+    float buffer[SN_BLOCK];
+    for (int64_t i = chunk * j->per; i < end; i++) {
+        if (from.dtype == to.dtype) {
+            memcpy((char *)j->args->out[0] + (size_t)i * bytes, (const char *)j->args->in[0] + (size_t)j->ids[i] * bytes,
+                   bytes);
+            continue;
+        }
+        for (int64_t at = 0; at < j->width; at += SN_BLOCK) {
+            int n = sn_block_size(j->width - at);
+            const float *x = sn_block_in(from, j->args->in[0], j->ids[i] * j->width + at, n, buffer);
+            sn_block_put(to, j->args->out[0], i * j->width + at, n, x);
+        }
+    }
+}
+
+static sn_status run_embed(const sn_kernel_plan *plan, const sn_kernel_args *args) {
+    job j = {plan, args, args->in[1], sn_shape_count(plan->in[1].shape), sn_last(plan->in[0].shape),
+             plan->in[0].shape.dim[0], 0};
+    SN_TRY(check_ids(j.ids, j.count, j.rows));
+    j.per = sn_max64(1, SN_CHUNK / sn_max64(1, j.width));
+    sn_parallel(plan->threads, sn_pieces(j.count, j.per), embed_chunk, &j);
+    return SN_OK;
+}
+SN_REF(embed, sn_ref_accepts_float, run_embed)
+
+/* Chunk: a range of the table; it looks at every id and takes those that are its own, so the order of
+ * summation is that of the rows. */
+static void embed_bwd_chunk(void *context, int64_t chunk) {
+    const job *j = context;
+    sn_type type = j->plan->in[1];
+    int64_t from = chunk * j->per, to = sn_min64(from + j->per, j->rows);
+    float *table = j->args->out[0], buffer[SN_BLOCK];
+    memset(table + from * j->width, 0, (size_t)((to - from) * j->width) * sizeof(float));
+    for (int64_t i = 0; i < j->count; i++) {
+        if (j->ids[i] < from || j->ids[i] >= to) continue;
+        for (int64_t at = 0; at < j->width; at += SN_BLOCK) {
+            int n = sn_block_size(j->width - at);
+            const float *d = sn_block_in(type, j->args->in[1], i * j->width + at, n, buffer);
+            float *sum = table + j->ids[i] * j->width + at;
+            for (int k = 0; k < n; k++) sum[k] += d[k];
+        }
+    }
+}
+
+static bool accepts_bwd(const sn_kernel_request *r) { return r->out[0].dtype == SN_F32 && sn_ref_accepts_float(r); }
+
+static sn_status run_embed_bwd(const sn_kernel_plan *plan, const sn_kernel_args *args) {
+    enum { RANGES = 16 };
+    job j = {plan, args, args->in[0], sn_shape_count(plan->in[0].shape), sn_last(plan->out[0].shape),
+             plan->out[0].shape.dim[0], 0};
+    SN_TRY(check_ids(j.ids, j.count, j.rows));
+    j.per = sn_max64(1, sn_pieces(j.rows, RANGES));
+    sn_parallel(plan->threads, sn_pieces(j.rows, j.per), embed_bwd_chunk, &j);
+    return SN_OK;
+}
+SN_REF(embed_bwd, accepts_bwd, run_embed_bwd)
