@@ -21,6 +21,8 @@ sn_status sn_image_decode(const char *name, const void *bytes, size_t size, int6
 /* The same from a file; the error's file is the path. */
 sn_status sn_image_read(const char *path, int64_t most_pixels, sn_image *out);
 void sn_image_free(sn_image *image);
+/* A black picture of width x height pixels of 1 or 3 channels. */
+sn_status sn_image_make(int width, int height, int channels, sn_image *out);
 
 /* Only what the header says (for inspect): format name, size after EXIF transposition. */
 sn_status sn_image_probe(const char *name, const void *bytes, size_t size, const char **format, int *width, int *height);
