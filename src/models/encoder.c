@@ -1,0 +1,46 @@
+/* encoder.c: the encoder table. */
+#include "models/encoder.h"
+
+#include "base/text.h"
+
+#define SN_ENCODER(name, modalities, symbol) extern const sn_encoder sn_encoder_##symbol;
+#include "models/encoders.def"
+#undef SN_ENCODER
+
+static const struct {
+    const char *name;
+    unsigned modalities;
+    const sn_encoder *row;
+} table[] = {
+#define SN_ENCODER(name, modalities, symbol) {name, modalities, &sn_encoder_##symbol},
+#include "models/encoders.def"
+#undef SN_ENCODER
+};
+enum { ROWS = sizeof table / sizeof *table };
+
+const char *sn_modality_name(enum sn_modality modality) {
+    return modality == SN_MOD_IMAGE ? "image" : modality == SN_MOD_AUDIO ? "audio" : modality == SN_MOD_TEXT ? "text" : "table";
+}
+
+const sn_encoder *sn_encoder_default(enum sn_modality modality) {
+    for (int i = 0; i < ROWS; i++)
+        if (table[i].modalities & modality) return table[i].row;
+    return NULL;
+}
+
+sn_status sn_encoder_find(const char *name, enum sn_modality modality, const sn_encoder **out) {
+    sn_buf known = {0};
+    for (int i = 0; i < ROWS; i++) {
+        if (!(table[i].modalities & modality)) continue;
+        if (!strcmp(table[i].name, name)) {
+            *out = table[i].row;
+            sn_buf_free(&known);
+            return SN_OK;
+        }
+        sn_buf_printf(&known, "%s%s", known.size ? ", " : "", table[i].name);
+    }
+    (void)sn_fail(SN_ERR_USAGE, "unknown %s encoder \"%s\"; known: %s", sn_modality_name(modality), name,
+                  known.data ? known.data : "none");
+    sn_buf_free(&known);
+    return SN_ERR_USAGE;
+}
