@@ -10,8 +10,12 @@
 sn_status sn_json_parse(const char *name, const char *text, size_t bytes, json_t **out);
 sn_status sn_json_read(const char *path, json_t **out);
 sn_status sn_json_write(const char *path, const json_t *value); /* indented, keys in insertion order */
-/* YAML 1.1's scalars, lists and maps as a JSON tree (anchors refused; depth and size bounded). */
+/* YAML's scalars, lists and maps as a JSON tree. Plain true, false, null, ~, whole and decimal numbers (1e-3 too)
+ * are values; every other scalar is text: yes, no, on and off, 007, and all that stands in quotation marks.
+ * Refused, with the line: anchors and aliases, tags but !!str, keys that are repeated or no text, several documents,
+ * more than 64 levels. */
 sn_status sn_yaml_read(const char *path, json_t **out);
+sn_status sn_yaml_parse(const char *name, const char *text, size_t bytes, json_t **out);
 
 /* Typed member with default; a present member of another type is an error that names `key`. */
 sn_status sn_json_int(const json_t *object, const char *key, int64_t fallback, int64_t *out);

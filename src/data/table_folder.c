@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "data/table_build.h"
 #include "text/utf8.h"
@@ -23,8 +24,9 @@ typedef struct walk {
     const sn_source *source;
     const char *split;     /* NULL: no split column */
     bool labelled, started;
+    bool metadata;         /* the columns come from a metadata file */
+    int columns;           /* without split */
     sn_kind kind;          /* of the first file */
-    int cells_room;
 } walk;
 
 /* ---- listing ---- */
@@ -80,6 +82,7 @@ static sn_status start(walk *w, const char *media) {
     w->started = true;
     SN_TRY(sn_table_add_column(w->table, media, strlen(media)));
     if (w->labelled) SN_TRY(sn_table_add_column(w->table, "label", 5));
+    w->columns = sn_table_columns(w->table);
     if (w->split) SN_TRY(sn_table_add_column(w->table, "split", 5));
     return SN_OK;
 }
@@ -92,6 +95,7 @@ static sn_status add_file(walk *w, const char *file, const char *label) {
         w->kind = kind;
         SN_TRY(start(w, sn_kind_name(kind)));
     }
+    if (w->metadata) SN_FAIL(SN_ERR_FORMAT, "\"%s\": one split has a metadata file, this one has none", file);
     if (kind != w->kind)
         SN_FAIL(SN_ERR_FORMAT, "\"%s\" is a file of %s among files of %s; name both in a metadata.csv or a table", file,
                 sn_kind_name(kind), sn_kind_name(w->kind));
@@ -100,6 +104,20 @@ static sn_status add_file(walk *w, const char *file, const char *label) {
     if (w->labelled) cells[count++] = (sn_slice){label, strlen(label), false};
     if (w->split) cells[count++] = (sn_slice){w->split, strlen(w->split), false};
     return sn_table_add_row(w->table, cells, count, 0);
+}
+
+static sn_status add_files(walk *w, const char *inner, const char *label, int depth);
+
+/* A link to a folder deep inside may lead back up: then the walk would double at every turn. */
+static sn_status add_inner(walk *w, const char *inner, const char *label, int depth) {
+    struct stat st;
+    char *path = sn_path_join(w->source->path, inner);
+    if (!path) return SN_ERR_MEMORY;
+    bool link = !lstat(path, &st) && S_ISLNK(st.st_mode);
+    sn_free(path);
+    if (link)
+        SN_FAIL(SN_ERR_FORMAT, "\"%s\" is a link to a folder; only files and class folders may be links", inner);
+    return add_files(w, inner, label, depth);
 }
 
 /* Adds the media files in root/inner and below. */
@@ -111,7 +129,7 @@ static sn_status add_files(walk *w, const char *inner, const char *label, int de
     for (size_t i = 0; i < files.count && status == SN_OK; i++) {
         char *file = *inner ? sn_path_join(inner, files.items[i]) : sn_strdup(files.items[i]);
         if (!file) status = SN_ERR_MEMORY;
-        else if (is_folder_in(w->source->path, file, &status)) status = add_files(w, file, label, depth + 1);
+        else if (is_folder_in(w->source->path, file, &status)) status = add_inner(w, file, label, depth + 1);
         else if (status == SN_OK) status = add_file(w, file, label);
         sn_free(file);
     }
@@ -153,11 +171,14 @@ static sn_status match_columns(walk *w, const sn_table *meta, int file_column) {
     if (sn_media_kind(sn_table_cell(meta, 0, file_column), &w->kind)) media = sn_kind_name(w->kind);
     if (sn_table_find(meta, media) >= 0) media = "file_name";
     bool fresh = !w->started;
-    w->started = true;
+    w->started = w->metadata = true;
+    if (fresh) w->columns = columns;
+    if (columns != w->columns)
+        SN_FAIL(SN_ERR_FORMAT, "%s: %d columns, unlike the %d of the split before", sn_table_path(meta), columns, w->columns);
     for (int i = 0; i < columns; i++) {
         const char *name = i == file_column ? media : sn_table_column_name(meta, i);
         if (fresh) SN_TRY(sn_table_add_column(w->table, name, strlen(name)));
-        else if (i >= sn_table_columns(w->table) || strcmp(sn_table_column_name(w->table, i), name))
+        else if (strcmp(sn_table_column_name(w->table, i), name))
             SN_FAIL(SN_ERR_FORMAT, "%s: column %d is \"%s\", unlike the metadata of the split before", sn_table_path(meta),
                     i + 1, name);
     }
@@ -166,7 +187,7 @@ static sn_status match_columns(walk *w, const sn_table *meta, int file_column) {
 }
 
 static sn_status copy_rows(walk *w, const char *inner, const sn_table *meta, int file_column, sn_slice *cells) {
-    int columns = sn_table_columns(meta), count = columns;
+    int columns = w->columns;
     bool add_split = sn_table_columns(w->table) > columns;
     for (int64_t row = 0; row < sn_table_rows(meta) && sn_table_rows(w->table) < w->source->limit; row++) {
         for (int i = 0; i < columns; i++) {
@@ -180,8 +201,7 @@ static sn_status copy_rows(walk *w, const char *inner, const sn_table *meta, int
             cells[file_column] = (sn_slice){file, strlen(file), false};
         }
         if (add_split) cells[columns] = (sn_slice){w->split, strlen(w->split), false};
-        count = columns + add_split;
-        sn_status status = sn_table_add_row(w->table, cells, count, sn_table_line(meta, row));
+        sn_status status = sn_table_add_row(w->table, cells, columns + add_split, sn_table_line(meta, row));
         sn_free(file);
         SN_TRY(status);
     }
