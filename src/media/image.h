@@ -4,7 +4,7 @@
  *
  * Pixels equal Pillow's: decode equals ImageOps.exif_transpose(Image.open(f)).convert("RGB") (first frame),
  * resize equals Image.resize(size, filter) on the same pixels, to the last level. Decoders are one table
- * (image_decoders.def), one file each: jpeg png webp tiff bmp gif, the rest through FFmpeg. */
+ * (image_decoders.def), one file each: jpeg png webp tiff bmp gif; other content is refused by name. */
 #ifndef SN_MEDIA_IMAGE_H
 #define SN_MEDIA_IMAGE_H
 #include "base/memory.h"

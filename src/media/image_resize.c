@@ -161,11 +161,14 @@ static void down_row(const unsigned char *in, size_t bytes, const int *k, int n,
     }
 }
 
-static const sn_resize_kernels plain = {NULL, across_rgb, down_row};
+const sn_resize_kernels *sn_resize_plain(void) {
+    static const sn_resize_kernels plain = {NULL, across_rgb, down_row};
+    return &plain;
+}
 
 static const sn_resize_kernels *kernels(void) {
     const sn_resize_kernels *fast = sn_resize_avx2();
-    return fast ? fast : &plain;
+    return fast ? fast : sn_resize_plain();
 }
 
 /* in [height][width][C] -> out [height][w][C]. The last rows go through a copy with room behind it, because

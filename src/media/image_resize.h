@@ -23,8 +23,8 @@ typedef struct sn_resize_kernels {
     void (*down)(const unsigned char *in, size_t bytes, const int *weights, int n, unsigned char *out);
 } sn_resize_kernels;
 
-/* NULL where this machine has no AVX2. */
-const sn_resize_kernels *sn_resize_avx2(void);
+const sn_resize_kernels *sn_resize_plain(void);
+const sn_resize_kernels *sn_resize_avx2(void); /* NULL where this machine has no AVX2 */
 
 static inline unsigned char sn_fixed_level(int sum) {
     sum >>= SN_FIXED_BITS;

@@ -264,17 +264,18 @@ static sn_status read_strip(reader *r, uint32_t y, uint16_t planes) {
     return SN_OK;
 }
 
-/* Tiles: the band is a row of tiles, each copied to its columns. */
+/* Tiles: the band is a row of tiles, each copied to its columns; at most as many rows as the picture has. */
 static sn_status read_tiles(reader *r, uint32_t y, uint16_t planes, unsigned char *tile) {
     uint32_t width = 0;
     (void)TIFFGetField(r->tiff, TIFFTAG_TILEWIDTH, &width);
     size_t bytes = (size_t)TIFFTileRowSize(r->tiff);
     for (uint16_t plane = 0; plane < planes; plane++) {
-        for (uint32_t x = 0, i = 0; x < (uint32_t)r->job->width; x += width, i++) {
+        size_t at = 0; /* in the row */
+        for (uint32_t x = 0; x < (uint32_t)r->job->width; x += width, at += bytes) {
             if (TIFFReadTile(r->tiff, tile, x, y, 0, plane) < 0) return failed(r);
-            size_t left = r->row_bytes - i * bytes, n = left < bytes ? left : bytes;
+            size_t left = r->row_bytes - at, n = left < bytes ? left : bytes;
             for (uint32_t row = 0; row < r->rows; row++) {
-                memcpy(r->band + ((size_t)plane * r->rows + row) * r->row_bytes + i * bytes, tile + row * bytes, n);
+                memcpy(r->band + ((size_t)plane * r->rows + row) * r->row_bytes + at, tile + row * bytes, n);
             }
         }
     }
@@ -292,26 +293,37 @@ static sn_status read_bands(reader *r, unsigned char *tile) {
     return SN_OK;
 }
 
-static sn_status read_samples(reader *r) {
-    bool tiled = TIFFIsTiled(r->tiff) != 0;
-    uint32_t height = (uint32_t)r->job->height;
-    if (tiled) {
-        uint32_t width = 0;
+/* Rows of a band, and the bytes of a tile (0: strips). Tiles larger than any allowed picture are refused. */
+static sn_status read_band_size(reader *r, size_t *tile_bytes) {
+    uint32_t height = (uint32_t)r->job->height, width = 0;
+    *tile_bytes = 0;
+    if (TIFFIsTiled(r->tiff)) {
         (void)TIFFGetField(r->tiff, TIFFTAG_TILELENGTH, &r->rows);
         (void)TIFFGetField(r->tiff, TIFFTAG_TILEWIDTH, &width);
-        if (!r->rows || !width || r->rows > 1u << 20 || width > 1u << 20) SN_FAIL(SN_ERR_FORMAT, "broken TIFF: tiles of %u x %u", width, r->rows);
+        int64_t most = r->job->most_pixels > 1 << 22 ? r->job->most_pixels : 1 << 22;
+        tmsize_t bytes = TIFFTileSize(r->tiff);
+        if (!r->rows || !width || width > most / r->rows || bytes <= 0) {
+            SN_FAIL(SN_ERR_FORMAT, "broken TIFF: tiles of %u x %u pixels", (unsigned)width, (unsigned)r->rows);
+        }
+        *tile_bytes = (size_t)bytes;
     } else {
         (void)TIFFGetFieldDefaulted(r->tiff, TIFFTAG_ROWSPERSTRIP, &r->rows);
-        if (!r->rows || r->rows > height) r->rows = height;
     }
-    tmsize_t row_bytes = TIFFScanlineSize(r->tiff), tile_bytes = tiled ? TIFFTileSize(r->tiff) : 0;
-    size_t all, per_row = r->planar == PLANARCONFIG_SEPARATE ? 1 : r->samples;
-    if (row_bytes <= 0 || tile_bytes < 0 || ((size_t)r->job->width * per_row * r->bits + 7) / 8 > (size_t)row_bytes) return failed(r);
+    if (!r->rows || r->rows > height) r->rows = height;
+    return SN_OK;
+}
+
+static sn_status read_samples(reader *r) {
+    bool apart = r->planar == PLANARCONFIG_SEPARATE;
+    size_t tile_bytes, all, planes = apart ? r->samples : 1, per_row = apart ? 1 : r->samples;
+    SN_TRY(read_band_size(r, &tile_bytes));
+    tmsize_t row_bytes = TIFFScanlineSize(r->tiff);
+    if (row_bytes <= 0 || ((size_t)r->job->width * per_row * r->bits + 7) / 8 > (size_t)row_bytes) return failed(r);
     r->row_bytes = (size_t)row_bytes;
-    if (sn_mul_overflow(r->rows * (size_t)(r->planar == PLANARCONFIG_SEPARATE ? r->samples : 1), r->row_bytes, &all)) all = SIZE_MAX;
+    if (sn_mul_overflow(r->rows * planes, r->row_bytes, &all)) all = SIZE_MAX;
     if (!(r->band = sn_alloc(all, 1))) return SN_ERR_MEMORY;
-    unsigned char *tile = tiled ? sn_alloc((size_t)tile_bytes, 1) : NULL;
-    if (tiled && !tile) return SN_ERR_MEMORY;
+    unsigned char *tile = tile_bytes ? sn_alloc(tile_bytes, 1) : NULL;
+    if (tile_bytes && !tile) return SN_ERR_MEMORY;
     sn_status status = read_bands(r, tile);
     sn_free(tile);
     return status;

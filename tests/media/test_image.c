@@ -110,19 +110,13 @@ static void grey_equals_pillow(void **state) {
 }
 
 /* Both sets of kernels must give the same sums, also where a row ends within a vector. */
-static void vector_kernels_equal_the_definition(void **state) {
-    (void)state;
-    const sn_resize_kernels *fast = sn_resize_avx2();
-    if (!fast) {
-        print_message("no AVX2 here: skipped\n");
-        skip();
-    }
+static void check_kernels(const sn_resize_kernels *run) {
     enum { BYTES = 197, ROWS = 5 };
     unsigned char in[BYTES * ROWS], out[BYTES];
     int weights[ROWS] = {-301234, 4194304, 1200000, -900000, 7};
     for (int i = 0; i < BYTES * ROWS; i++) in[i] = (unsigned char)((unsigned)i * 2654435761u >> 13);
     for (size_t bytes = 1; bytes <= BYTES; bytes++) {
-        fast->down(in, bytes, weights, ROWS, out);
+        run->down(in, bytes, weights, ROWS, out);
         for (size_t x = 0; x < bytes; x++) {
             int sum = SN_FIXED_HALF;
             for (size_t i = 0; i < ROWS; i++) sum += in[i * bytes + x] * weights[i];
@@ -132,8 +126,8 @@ static void vector_kernels_equal_the_definition(void **state) {
     int start[3] = {0, 1, 7}, count[3] = {5, 1, 4}, many[15];
     for (int i = 0; i < 15; i++) many[i] = weights[i % 5];
     sn_windows w = {.start = start, .count = count, .weights = many, .outputs = 3, .room = 5};
-    assert_ok(fast->pack(&w));
-    fast->across_rgb(in, &w, out);
+    if (run->pack) assert_ok(run->pack(&w));
+    run->across_rgb(in, &w, out);
     for (int x = 0; x < 3; x++) {
         for (int c = 0; c < 3; c++) {
             int sum = SN_FIXED_HALF;
@@ -142,6 +136,13 @@ static void vector_kernels_equal_the_definition(void **state) {
         }
     }
     sn_free(w.packed);
+}
+
+static void kernels_equal_the_definition(void **state) {
+    (void)state;
+    check_kernels(sn_resize_plain());
+    if (sn_resize_avx2()) check_kernels(sn_resize_avx2());
+    else print_message("no AVX2 here: only the plain kernels were checked\n");
 }
 
 static void filters_have_names(void **state) {
@@ -243,7 +244,7 @@ int main(void) {
         cmocka_unit_test(decoding_equals_pillow),
         cmocka_unit_test(resizing_equals_pillow),
         cmocka_unit_test(grey_equals_pillow),
-        cmocka_unit_test(vector_kernels_equal_the_definition),
+        cmocka_unit_test(kernels_equal_the_definition),
         cmocka_unit_test(filters_have_names),
         cmocka_unit_test(crop_fills_what_lies_outside),
         cmocka_unit_test(flip_mirrors_rows),
