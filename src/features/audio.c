@@ -156,6 +156,12 @@ end:
     return status;
 }
 
+static int audio_types(const sn_feature *f, int64_t n, int64_t steps, sn_type *types) {
+    types[0] = (sn_type){SN_SHAPE(n, steps, ((const audio_state *)f->state)->mels), SN_F32};
+    sn_length_types(n, types);
+    return SN_FEATURE_ARRAYS;
+}
+
 static sn_status audio_collate(const sn_feature *f, const sn_sample *const *samples, int64_t n, sn_array *arrays) {
     const audio_state *s = f->state;
     int64_t padded;
@@ -172,4 +178,5 @@ static sn_status audio_collate(const sn_feature *f, const sn_sample *const *samp
 }
 
 static const char *const keys[] = {"rate", "n_fft", "hop", "mels", "fmin", "fmax", "max_seconds", "mean", "std", NULL};
-const sn_feature_kind sn_feature_audio = {SN_KIND_AUDIO, true, keys, audio_fit, audio_open, audio_close, audio_encode, audio_collate};
+const sn_feature_kind sn_feature_audio = {SN_KIND_AUDIO, true, keys, audio_fit, audio_open, audio_close,
+                                          audio_encode, audio_types, audio_collate, true};

@@ -67,8 +67,11 @@ typedef struct sn_feature_kind {
     sn_status (*open)(sn_feature *f);
     void (*close)(sn_feature *f);
     sn_status (*encode)(const sn_feature *f, const sn_cell *cell, sn_sample *out);
+    /* The types of those arrays for n samples of `steps` time steps (sequences only); gives how many. */
+    int (*types)(const sn_feature *f, int64_t n, int64_t steps, sn_type types[SN_FEATURE_ARRAYS]);
     /* arrays[0..n) of n samples; sequences also lengths at scales 1, 1/2, 1/4, 1/8 (at least 1) as arrays[1..4]. */
     sn_status (*collate)(const sn_feature *f, const sn_sample *const *samples, int64_t n, sn_array arrays[SN_FEATURE_ARRAYS]);
+    bool sequence;            /* array 0 has time as its second axis */
 } sn_feature_kind;
 extern const sn_feature_kind *const sn_feature_kinds[SN_KIND_COUNT]; /* NULL: not an input kind of this build */
 

@@ -142,6 +142,13 @@ end:
     return status;
 }
 
+static int image_types(const sn_feature *f, int64_t n, int64_t steps, sn_type *types) {
+    (void)steps;
+    const image_state *s = f->state;
+    types[0] = (sn_type){SN_SHAPE(n, s->height, s->width, s->channels), SN_F32};
+    return 1;
+}
+
 static sn_status image_collate(const sn_feature *f, const sn_sample *const *samples, int64_t n, sn_array *arrays) {
     const image_state *s = f->state;
     SN_TRY(sn_array_make(&arrays[0], SN_F32, SN_SHAPE(n, s->height, s->width, s->channels)));
@@ -154,4 +161,5 @@ static sn_status image_collate(const sn_feature *f, const sn_sample *const *samp
 }
 
 static const char *const keys[] = {"height", "width", "channels", "resample", "mean", "std", NULL};
-const sn_feature_kind sn_feature_image = {SN_KIND_IMAGE, true, keys, image_fit, image_open, image_close, image_encode, image_collate};
+const sn_feature_kind sn_feature_image = {SN_KIND_IMAGE, true, keys, image_fit, image_open, image_close,
+                                          image_encode, image_types, image_collate, false};

@@ -26,6 +26,19 @@ static const char *trimmed(const char *text, size_t *bytes) {
     return text;
 }
 
+static int float_types(const sn_feature *f, int64_t n, int64_t steps, sn_type *types) {
+    (void)f;
+    (void)steps;
+    types[0] = (sn_type){SN_SHAPE(n), SN_F32};
+    return 1;
+}
+static int class_types(const sn_feature *f, int64_t n, int64_t steps, sn_type *types) {
+    (void)f;
+    (void)steps;
+    types[0] = (sn_type){SN_SHAPE(n), SN_I32};
+    return 1;
+}
+
 /* ---- number ---- */
 
 static sn_status number_of(const sn_cell *cell, double *out) {
@@ -212,6 +225,9 @@ static sn_status binary_encode(const sn_feature *f, const sn_cell *cell, sn_samp
 
 static const char *const number_keys[] = {"mean", "std", "min", "max", NULL};
 static const char *const class_keys[] = {"classes", NULL};
-const sn_feature_kind sn_feature_number = {SN_KIND_NUMBER, false, number_keys, number_fit, NULL, NULL, number_encode, number_collate};
-const sn_feature_kind sn_feature_category = {SN_KIND_CATEGORY, false, class_keys, category_fit, class_open, class_close, class_encode, class_collate};
-const sn_feature_kind sn_feature_binary = {SN_KIND_BINARY, false, class_keys, binary_fit, binary_open, class_close, binary_encode, class_collate};
+const sn_feature_kind sn_feature_number = {SN_KIND_NUMBER, false, number_keys, number_fit, NULL, NULL,
+                                           number_encode, float_types, number_collate, false};
+const sn_feature_kind sn_feature_category = {SN_KIND_CATEGORY, false, class_keys, category_fit, class_open, class_close,
+                                             class_encode, class_types, class_collate, false};
+const sn_feature_kind sn_feature_binary = {SN_KIND_BINARY, false, class_keys, binary_fit, binary_open, class_close,
+                                           binary_encode, class_types, class_collate, false};

@@ -16,3 +16,7 @@ sn_status sn_collate_lengths(const sn_sample *const *samples, int64_t n, sn_arra
     }
     return SN_OK;
 }
+
+void sn_length_types(int64_t n, sn_type types[SN_FEATURE_ARRAYS]) {
+    for (int k = 1; k < SN_FEATURE_ARRAYS; k++) types[k] = (sn_type){SN_SHAPE(n), SN_I32};
+}

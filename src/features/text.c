@@ -59,6 +59,13 @@ static sn_status text_encode(const sn_feature *f, const sn_cell *cell, sn_sample
     return SN_OK;
 }
 
+static int text_types(const sn_feature *f, int64_t n, int64_t steps, sn_type *types) {
+    (void)f;
+    types[0] = (sn_type){SN_SHAPE(n, steps), SN_I32};
+    sn_length_types(n, types);
+    return SN_FEATURE_ARRAYS;
+}
+
 static sn_status text_collate(const sn_feature *f, const sn_sample *const *samples, int64_t n, sn_array *arrays) {
     (void)f;
     int64_t padded;
@@ -69,4 +76,5 @@ static sn_status text_collate(const sn_feature *f, const sn_sample *const *sampl
 }
 
 static const char *const keys[] = {"most_words", "least_count", "ngrams", "max_length", "vocabulary", NULL};
-const sn_feature_kind sn_feature_text = {SN_KIND_TEXT, false, keys, text_fit, text_open, text_close, text_encode, text_collate};
+const sn_feature_kind sn_feature_text = {SN_KIND_TEXT, false, keys, text_fit, text_open, text_close,
+                                         text_encode, text_types, text_collate, true};

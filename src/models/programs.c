@@ -1,0 +1,248 @@
+/* programs.c: the graphs of a model, and the programs compiled from them.
+ *
+ *   part i:  arrays -> encoder -> y [R, D_i]
+ *   joint:   vectors + absent * learned absence -> fusion -> heads -> losses or values */
+#include <stdio.h>
+
+#include "models/model.h"
+
+enum { MOST_OUTPUTS = 4096 };
+
+typedef struct draft {
+    sn_graph *g;
+    sn_node *outputs;
+    int n_outputs, n_first;
+} draft;
+
+static sn_status draft_create(const sn_model *m, bool training, draft *d) {
+    *d = (draft){0};
+    SN_TRY(sn_graph_create(m->params, training, &d->g));
+    d->outputs = sn_alloc(MOST_OUTPUTS, sizeof *d->outputs);
+    return d->outputs ? SN_OK : SN_ERR_MEMORY;
+}
+
+static void draft_free(draft *d) {
+    sn_graph_free(d->g);
+    sn_free(d->outputs);
+}
+
+static sn_status out(draft *d, sn_node node) {
+    if (d->n_outputs == MOST_OUTPUTS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d parameters", MOST_OUTPUTS);
+    d->outputs[d->n_outputs++] = node;
+    return SN_OK;
+}
+
+/* ---- graphs ---- */
+
+static sn_node build_part(sn_graph *g, const sn_model *m, const sn_part *part, int64_t rows, int64_t steps) {
+    sn_type types[SN_FEATURE_ARRAYS];
+    int n = sn_part_types(m, part, rows, steps, types), k = 0;
+    sn_node arrays[SN_FEATURE_ARRAYS];
+    int64_t sizes[1024];
+    for (int i = 0; i < n; i++) arrays[i] = sn_input(g, types[i].dtype, types[i].shape);
+    sn_encoder_input in = {.modality = part->modality, .x = SN_NO_NODE, .categories = SN_NO_NODE, .category_sizes = sizes};
+    if (part->modality == SN_MOD_TABLE) {
+        if (types[0].dtype == SN_F32) in.x = arrays[k++];
+        if (k < n) in.categories = arrays[k];
+        for (int i = 0; i < part->n_features; i++) {
+            const sn_feature *f = m->inputs[part->features[i]];
+            if (f->row->kind == SN_KIND_NUMBER) continue;
+            if (in.n_categories == 1024) return sn_graph_fail(g, SN_ERR_UNSUPPORTED, "more than 1024 category columns");
+            sizes[in.n_categories++] = sn_feature_classes(f) + 1;
+        }
+    } else {
+        in.x = arrays[0];
+        for (int i = 1; i < n; i++) in.lengths[i - 1] = arrays[i];
+        const sn_feature *f = m->inputs[part->features[0]];
+        if (part->modality == SN_MOD_TEXT) in.vocabulary = sn_feature_vocabulary(f);
+    }
+    in.rows = sn_input(g, SN_I64, SN_SHAPE(rows));
+    sn_scope_push(g, "encoders");
+    sn_scope_push(g, part->name);
+    sn_node y = part->encoder->build(g, part->options, &in);
+    sn_scope_pop(g);
+    sn_scope_pop(g);
+    return y;
+}
+
+/* Gradients of the trainable parameters in [first, end) and new STATE values, as outputs. */
+static sn_status add_gradients(draft *d, const sn_model *m, int first, int end, int n, const sn_node *outputs,
+                               const sn_node *cotangents, int n_more, const sn_node *more) {
+    size_t room = (size_t)(end - first + n_more) + 1;
+    sn_node *wrt = sn_alloc(room, sizeof *wrt), *dx = sn_alloc(room, sizeof *dx);
+    int count = 0;
+    sn_status status = wrt && dx ? SN_OK : SN_ERR_MEMORY;
+    for (int i = 0; status == SN_OK && i < n_more; i++) wrt[count++] = more[i];
+    for (int p = first; status == SN_OK && p < end; p++) {
+        if (!sn_params_trainable(m->params, p)) continue;
+        for (size_t i = 0; i < d->g->n_instrs; i++) { /* the parameter's node in this graph */
+            const sn_instr *instr = &d->g->instrs[i];
+            if (instr->op != SN_PARAM || instr->attr.leaf.index != p) continue;
+            wrt[count++] = (sn_node){instr->out[0]};
+            break;
+        }
+    }
+    if (status == SN_OK) status = sn_grad(d->g, n, outputs, cotangents, count, wrt, dx);
+    for (int i = 0; status == SN_OK && i < count; i++) status = out(d, dx[i]);
+    for (int i = 0; status == SN_OK && i < d->g->n_updates; i++) status = out(d, d->g->updates[i].fresh);
+    sn_free(wrt);
+    sn_free(dx);
+    return status;
+}
+
+static sn_status draft_part(const sn_model *m, int index, int64_t rows, int64_t steps, bool training, draft *d) {
+    const sn_part *part = &m->parts[index];
+    SN_TRY(draft_create(m, training, d));
+    sn_node y = build_part(d->g, m, part, rows, steps);
+    SN_TRY(sn_graph_check(d->g));
+    SN_TRY(out(d, y));
+    d->n_first = d->n_outputs;
+    if (!training) return SN_OK;
+    sn_node dy = sn_input(d->g, SN_F32, sn_shape_at(d->g, y));
+    return add_gradients(d, m, part->first_param, part->end_param, 1, &y, &dy, 0, NULL);
+}
+
+static sn_node build_fusion(sn_graph *g, const sn_model *m, int64_t rows, sn_node *vectors, sn_node *row_ids) {
+    sn_node full[SN_MAX_PARTS], absent[SN_MAX_PARTS];
+    for (int i = 0; i < m->n_parts; i++) {
+        vectors[i] = sn_input(g, SN_F32, SN_SHAPE(rows, m->parts[i].width));
+        absent[i] = sn_input(g, SN_F32, SN_SHAPE(rows, 1));
+    }
+    *row_ids = sn_input(g, SN_I64, SN_SHAPE(rows));
+    sn_scope_push(g, "absent");
+    for (int i = 0; i < m->n_parts; i++) { /* vectors of absent rows come in as zeros */
+        sn_node learned = sn_param(g, m->parts[i].name, SN_SHAPE(1, m->parts[i].width),
+                                   (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY});
+        full[i] = sn_add(g, vectors[i], sn_mul(g, absent[i], learned));
+    }
+    sn_scope_pop(g);
+    sn_scope_push(g, "fusion");
+    sn_node fused = m->fusion->build(g, m->fusion_options, m->n_parts, full, *row_ids);
+    sn_scope_pop(g);
+    return fused;
+}
+
+static sn_node build_head(sn_graph *g, const sn_target *t, sn_node fused) {
+    sn_scope_push(g, "tasks");
+    sn_scope_push(g, t->feature->name);
+    sn_node raw = t->task->head(g, t->feature, t->options, fused);
+    sn_scope_pop(g);
+    sn_scope_pop(g);
+    return raw;
+}
+
+/* The label arrays of a target as inputs. Their types come from collating nothing but the row count. */
+static sn_status label_inputs(sn_graph *g, const sn_target *t, int64_t rows, sn_node *labels) {
+    sn_array arrays[SN_TASK_ARRAYS] = {0};
+    const sn_sample **none = sn_alloc((size_t)rows, sizeof *none);
+    double divisor;
+    sn_status status = none ? t->task->collate(t->feature, t->options, none, rows, arrays, &divisor) : SN_ERR_MEMORY;
+    for (int i = 0; i < t->task->n_arrays; i++) {
+        labels[i] = sn_input(g, arrays[i].type.dtype, arrays[i].type.shape);
+        sn_array_free(&arrays[i]);
+    }
+    sn_free(none);
+    return status;
+}
+
+static sn_status draft_joint(const sn_model *m, int64_t rows, bool training, draft *d) {
+    sn_node vectors[SN_MAX_PARTS], row_ids;
+    SN_TRY(draft_create(m, training, d));
+    sn_graph *g = d->g;
+    sn_node fused = build_fusion(g, m, rows, vectors, &row_ids);
+    sn_node *losses = sn_alloc((size_t)m->n_targets * 2, sizeof *losses);
+    if (!losses) return SN_ERR_MEMORY;
+    sn_node *scales = losses + m->n_targets;
+    sn_status status = SN_OK;
+    for (int i = 0; status == SN_OK && i < m->n_targets; i++) {
+        const sn_target *t = &m->targets[i];
+        sn_node raw = build_head(g, t, fused), labels[SN_TASK_ARRAYS];
+        if (!training) {
+            status = out(d, sn_cast(g, t->task->link(g, t->feature, raw), SN_F32));
+            continue;
+        }
+        status = label_inputs(g, t, rows, labels);
+        sn_node each = t->task->loss(g, t->feature, t->options, raw, labels);
+        losses[i] = sn_reduce_sum(g, each, 1, true);
+        scales[i] = sn_input(g, SN_F32, SN_SHAPE(1));
+        if (status == SN_OK) status = out(d, losses[i]);
+    }
+    d->n_first = d->n_outputs;
+    if (status == SN_OK) status = sn_graph_check(g);
+    if (status == SN_OK && training)
+        status = add_gradients(d, m, m->joint_first, m->joint_end, m->n_targets, losses, scales, m->n_parts, vectors);
+    sn_free(losses);
+    return status;
+}
+
+/* ---- declaring ---- */
+
+sn_status sn_model_declare(sn_model *m) {
+    draft d = {0};
+    sn_status status = SN_OK;
+    for (int i = 0; status == SN_OK && i < m->n_parts; i++) {
+        sn_part *part = &m->parts[i];
+        SN_TRY(sn_json_known_keys(part->options, part->name, part->encoder->keys));
+        part->first_param = part->end_param = sn_params_count(m->params);
+        status = draft_part(m, i, 1, 16, false, &d);
+        part->end_param = sn_params_count(m->params);
+        if (status == SN_OK) part->width = sn_dim(d.g, d.outputs[0], 1);
+        draft_free(&d);
+    }
+    if (status == SN_OK) status = sn_json_known_keys(m->fusion_options, "combiner", m->fusion->keys);
+    m->joint_first = sn_params_count(m->params);
+    if (status == SN_OK) {
+        status = draft_joint(m, 1, false, &d);
+        draft_free(&d);
+    }
+    m->joint_end = sn_params_count(m->params);
+    return status == SN_OK ? sn_params_seal(m->params) : status;
+}
+
+/* ---- the cache ---- */
+
+static sn_status compile(const sn_model *m, int part, int64_t rows, int64_t steps, bool training, sn_program **result) {
+    draft d = {0};
+    sn_status status = part == m->n_parts ? draft_joint(m, rows, training, &d) : draft_part(m, part, rows, steps, training, &d);
+    if (status == SN_OK) {
+        sn_compile_options options = {m->threads, m->isa, SN_USE_ALL, m->bf16};
+        status = sn_program_compile(d.g, &options, d.n_outputs, d.outputs, d.n_first, result);
+        d.g = NULL;
+    }
+    draft_free(&d);
+    return status;
+}
+
+static sn_status find(sn_model *m, int part, int64_t rows, int64_t steps, bool training, const sn_program **result) {
+    for (size_t i = 0; i < m->n_slots; i++) {
+        sn_program_slot *s = &m->slots[i];
+        if (s->part != part || s->rows != rows || s->steps != steps || s->training != training) continue;
+        s->used = ++m->clock;
+        *result = s->program;
+        return SN_OK;
+    }
+    void *slots = sn_grow(m->slots, m->n_slots, &m->slot_room, sizeof *m->slots);
+    if (!slots) return SN_ERR_MEMORY;
+    m->slots = slots;
+    sn_program *program;
+    SN_TRY(compile(m, part, rows, steps, training, &program));
+    m->slots[m->n_slots++] = (sn_program_slot){part, rows, steps, training, program, ++m->clock};
+    *result = program;
+    return SN_OK;
+}
+
+static sn_status locked_find(const sn_model *model, int part, int64_t rows, int64_t steps, bool training, const sn_program **result) {
+    sn_model *m = (sn_model *)(uintptr_t)model; /* the cache is the one thing in a model that changes */
+    (void)pthread_mutex_lock(&m->lock);
+    sn_status status = find(m, part, rows, steps, training, result);
+    (void)pthread_mutex_unlock(&m->lock);
+    return status;
+}
+
+sn_status sn_model_part_program(const sn_model *m, int part, int64_t rows, int64_t steps, bool training, const sn_program **result) {
+    return locked_find(m, part, rows, steps, training, result);
+}
+
+sn_status sn_model_joint_program(const sn_model *m, int64_t rows, bool training, const sn_program **result) {
+    return locked_find(m, m->n_parts, rows, 0, training, result);
+}
