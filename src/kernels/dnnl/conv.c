@@ -78,7 +78,7 @@ static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_p
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_SRC, 0, m.x));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_WEIGHTS, 1, m.w));
     if (m.bias) SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_BIAS, 2, m.bias));
-    return sn_port_out(s, plan, DNNL_ARG_DST, 0, m.y);
+    return sn_port_out(s, r, plan, DNNL_ARG_DST, 0, m.y);
 }
 
 static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
@@ -108,7 +108,7 @@ static sn_status build_data(const sn_kernel_request *r, sn_prim_state *s, sn_ker
     SN_TRY(sn_prim_built(s, status));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_WEIGHTS, 0, m.w));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_DIFF_DST, 1, m.y));
-    return sn_port_out(s, plan, DNNL_ARG_DIFF_SRC, 0, m.x);
+    return sn_port_out(s, r, plan, DNNL_ARG_DIFF_SRC, 0, m.x);
 }
 
 static sn_status prepare_data(const sn_kernel_request *r, sn_kernel_plan *plan) {
@@ -120,7 +120,7 @@ const sn_kernel sn_dnnl_conv_bwd_data = {"dnnl:conv_bwd_data", accepts_data, pre
 static bool accepts_weights(const sn_kernel_request *r) {
     sn_dtype type = r->in[0].dtype;
     return sn_request_nonempty(r) && sn_dnnl_float(r, type) && r->in[1].dtype == type && r->out[0].dtype == SN_F32
-           && r->out[1].dtype == SN_F32 && !(r->unused & 1u);
+           && r->out[1].dtype == SN_F32;
 }
 
 static sn_status build_weights(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_plan *plan, sn_descs *d) {
@@ -139,8 +139,8 @@ static sn_status build_weights(const sn_kernel_request *r, sn_prim_state *s, sn_
     SN_TRY(sn_prim_built(s, status));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_SRC, 0, m.x));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_DIFF_DST, 1, m.y));
-    SN_TRY(sn_port_out(s, plan, DNNL_ARG_DIFF_WEIGHTS, 0, m.w));
-    return m.bias ? sn_port_out(s, plan, DNNL_ARG_DIFF_BIAS, 1, m.bias) : SN_OK;
+    SN_TRY(sn_port_out(s, r, plan, DNNL_ARG_DIFF_WEIGHTS, 0, m.w));
+    return m.bias ? sn_port_out(s, r, plan, DNNL_ARG_DIFF_BIAS, 1, m.bias) : SN_OK;
 }
 
 static sn_status prepare_weights(const sn_kernel_request *r, sn_kernel_plan *plan) {

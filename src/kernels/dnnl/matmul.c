@@ -62,7 +62,7 @@ static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_p
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_SRC, 0, a));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_WEIGHTS, 1, b));
     if (bias) SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_BIAS, 2, bias));
-    return sn_port_out(s, plan, DNNL_ARG_DST, 0, c);
+    return sn_port_out(s, r, plan, DNNL_ARG_DST, 0, c);
 }
 
 static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {

@@ -35,9 +35,9 @@ static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_p
     dnnl_prop_kind_t prop = keeps ? dnnl_forward_training : dnnl_forward_inference;
     SN_TRY(sn_prim_built(s, forward_pd(d, &g, x, y, prop, &s->main.pd)));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_SRC, 0, x));
-    SN_TRY(sn_port_out(s, plan, DNNL_ARG_DST, 0, y));
+    SN_TRY(sn_port_out(s, r, plan, DNNL_ARG_DST, 0, y));
     plan->opaque[1] = keeps ? sn_prim_bytes(&s->main, DNNL_ARG_WORKSPACE) : 0;
-    return keeps ? sn_port_out(s, plan, DNNL_ARG_WORKSPACE, 1, sn_prim_md(&s->main, DNNL_ARG_WORKSPACE)) : SN_OK;
+    return keeps ? sn_port_out(s, r, plan, DNNL_ARG_WORKSPACE, 1, sn_prim_md(&s->main, DNNL_ARG_WORKSPACE)) : SN_OK;
 }
 
 static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
@@ -61,7 +61,7 @@ static sn_status build_bwd(const sn_kernel_request *r, sn_prim_state *s, sn_kern
     SN_TRY(sn_prim_built(s, status));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_DIFF_DST, 0, y));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_WORKSPACE, 1, sn_prim_md(&s->main, DNNL_ARG_WORKSPACE)));
-    return sn_port_out(s, plan, DNNL_ARG_DIFF_SRC, 0, x);
+    return sn_port_out(s, r, plan, DNNL_ARG_DIFF_SRC, 0, x);
 }
 
 static sn_status prepare_bwd(const sn_kernel_request *r, sn_kernel_plan *plan) {

@@ -7,17 +7,12 @@
 #include "base/parallel.h"
 #include "base/text.h"
 #include "kernels/dnnl/impl.h"
+#include "ops/op.h"
 
 /* ---- errors ---- */
-static const char *const op_names[SN_OP_COUNT] = {
-#define SN_OP(id, in, out, flags, precision, shape, gradient, cost, ref, simd, dnnl) #id,
-#include "ops/ops.def"
-#undef SN_OP
-};
-
 void sn_request_text(const sn_kernel_request *r, char text[SN_WHAT]) {
     char shape[SN_SHAPE_TEXT];
-    size_t used = (size_t)snprintf(text, SN_WHAT, "%s", op_names[r->op]);
+    size_t used = (size_t)snprintf(text, SN_WHAT, "%s", sn_ops[r->op].name);
     for (int i = 0; i < r->n_in + 1 && used < SN_WHAT; i++) {
         const sn_type *t = i < r->n_in ? &r->in[i] : &r->out[0];
         used += (size_t)snprintf(text + used, SN_WHAT - used, "%s %s %s", i < r->n_in ? "" : " ->",
@@ -242,13 +237,16 @@ sn_status sn_port_in(sn_prim_state *s, const sn_kernel_request *r, sn_kernel_pla
     return SN_OK;
 }
 
-sn_status sn_port_out(sn_prim_state *s, sn_kernel_plan *plan, int arg, int slot, sn_const_md md) {
+sn_status sn_port_out(sn_prim_state *s, const sn_kernel_request *r, sn_kernel_plan *plan, int arg, int slot,
+                      sn_const_md md) {
     sn_port *port = add_port(s, arg, slot, true);
     sn_const_md wanted = sn_prim_md(&s->main, arg);
-    if (dnnl_memory_desc_equal(md, wanted)) return SN_OK;
-    SN_TRY(sn_reorder_create(&port->move, wanted, md, s->what));
+    bool unused = r->unused >> slot & 1u, equal = dnnl_memory_desc_equal(md, wanted);
+    if (equal && !unused) return SN_OK;
     port->moved = true;
     port->at = sn_scratch_take(&plan->scratch, sn_prim_bytes(&s->main, arg));
+    if (unused) return SN_OK; /* written into scratch and left there */
+    SN_TRY(sn_reorder_create(&port->move, wanted, md, s->what));
     need_move_scratch(s, port);
     return SN_OK;
 }
@@ -268,7 +266,7 @@ sn_status sn_prim_state_run(const sn_kernel_plan *plan, const sn_kernel_args *ar
     SN_TRY(sn_prim_run(&s->main, bound, s->n, scratch + s->main_at, s->what));
     for (int i = 0; i < s->n; i++) {
         const sn_port *port = &s->port[i];
-        if (port->output && port->moved)
+        if (port->output && port->move.primitive)
             SN_TRY(sn_reorder_run(&port->move, bound[i].data, args->out[port->slot], scratch + s->move_at, s->what));
     }
     return SN_OK;
@@ -291,7 +289,7 @@ static bool nonempty(const sn_type *types, int n) {
 bool sn_request_nonempty(const sn_kernel_request *r) { return nonempty(r->in, r->n_in) && nonempty(r->out, r->n_out); }
 
 bool sn_dnnl_float(const sn_kernel_request *r, sn_dtype dtype) {
-    return dtype == SN_F32 || (dtype == SN_BF16 && r->isa >= SN_ISA_AVX512_BF16);
+    return dtype == SN_F32 || (dtype == SN_BF16 && sn_isa_bf16(r->isa));
 }
 
 const char *sn_dnnl_impl(const sn_kernel_plan *plan) {

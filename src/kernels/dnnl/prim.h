@@ -91,10 +91,12 @@ sn_status sn_prim_prepare(const sn_kernel_request *r, sn_kernel_plan *plan, size
 sn_status sn_prim_built(sn_prim_state *s, dnnl_status_t status);
 
 /* Ties input or output `slot`, whose bytes lie as `md` says, to argument `arg`. An input that is a parameter and
- * lies otherwise in the primitive is declared as a pack; one input of a state at most. */
+ * lies otherwise in the primitive is declared as a pack; one input of a state at most. An output that is unused
+ * goes to scratch and stays there. */
 sn_status sn_port_in(sn_prim_state *s, const sn_kernel_request *r, sn_kernel_plan *plan, int arg, int slot,
                      sn_const_md md);
-sn_status sn_port_out(sn_prim_state *s, sn_kernel_plan *plan, int arg, int slot, sn_const_md md);
+sn_status sn_port_out(sn_prim_state *s, const sn_kernel_request *r, sn_kernel_plan *plan, int arg, int slot,
+                      sn_const_md md);
 sn_status sn_prim_state_run(const sn_kernel_plan *plan, const sn_kernel_args *args);
 void sn_prim_state_free(void *state);
 

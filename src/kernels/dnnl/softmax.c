@@ -16,7 +16,7 @@ static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_p
                                                             dnnl_softmax_accurate, md, md, 1, d->attr);
     SN_TRY(sn_prim_built(s, status));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_SRC, 0, md));
-    return sn_port_out(s, plan, DNNL_ARG_DST, 0, md);
+    return sn_port_out(s, r, plan, DNNL_ARG_DST, 0, md);
 }
 
 static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
