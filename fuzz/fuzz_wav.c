@@ -1,0 +1,17 @@
+/* fuzz_wav.c: any bytes as a WAV file. What decodes is mixed and, while short, resampled. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "media/audio_decode.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    sn_audio audio = {0};
+    if (sn_wav_decode(bytes, size, 60, &audio) != SN_OK) return 0;
+    if (audio.frames < 0 || audio.frames * audio.channels > (int64_t)size) __builtin_trap();
+    sn_audio_to_mono(&audio);
+    if (audio.frames < audio.rate / 4) (void)sn_audio_resample(&audio, 16000);
+    sn_audio_free(&audio);
+    return 0;
+}
