@@ -1,0 +1,70 @@
+/* dataset.h: a table seen through a model's features: every distinct cell decoded once, kept within a memory
+ * budget, and put together into batches by a thread that runs ahead.
+ *
+ *   cell text -> unique number (the same picture in ten rows is one) -> sn_sample -> batch arrays */
+#ifndef SN_DATASET_H
+#define SN_DATASET_H
+#include "models/model.h"
+
+typedef struct sn_dataset_options {
+    bool targets;       /* the target columns are needed */
+    bool targets_if_any;/* they are used where the table has them */
+    bool skip_broken;   /* broken rows are left out (and counted) instead of failing */
+    int threads;
+    size_t budget;      /* bytes of decoded samples kept; 0: 2 GiB */
+} sn_dataset_options;
+
+typedef struct sn_broken {
+    int64_t row; /* from 0 */
+    const char *column;
+    char *why;
+} sn_broken;
+
+typedef struct sn_dataset sn_dataset;
+/* Decodes every cell once. With broken cells and no skip_broken it fails, naming how many and the first. */
+sn_status sn_dataset_create(const sn_model *m, const sn_table *table, const sn_dataset_options *options, sn_dataset **out);
+void sn_dataset_free(sn_dataset *d);
+const sn_table *sn_dataset_table(const sn_dataset *d);
+int64_t sn_dataset_broken(const sn_dataset *d, const sn_broken **list);
+bool sn_dataset_row_broken(const sn_dataset *d, int64_t row);
+/* Is at least one target of the row known? */
+bool sn_dataset_row_labelled(const sn_dataset *d, int64_t row);
+/* The target sample of a row; NULL where the cell is empty. */
+const sn_sample *sn_dataset_target(const sn_dataset *d, int target, int64_t row);
+/* Is a part present in a row (any of its cells)? */
+bool sn_dataset_part_present(const sn_dataset *d, int part, int64_t row);
+
+typedef struct sn_batch_part {
+    int64_t present;   /* rows that have it */
+    int32_t *at;       /* [present] position in the batch */
+    int64_t *rows;     /* [present] row ids */
+    int64_t steps;     /* padded length of a sequence */
+    sn_array arrays[SN_FEATURE_ARRAYS];
+    int n_arrays;
+} sn_batch_part;
+
+typedef struct sn_batch {
+    int64_t n;
+    int64_t *rows;     /* row ids */
+    int n_parts, n_targets;
+    sn_batch_part *parts;
+    sn_array (*labels)[SN_TASK_ARRAYS]; /* per target; empty when not asked for */
+    double *divisors;  /* per target */
+} sn_batch;
+void sn_batch_free(sn_batch *batch);
+
+typedef struct sn_batch_spec {
+    bool labels;
+    unsigned without;   /* bit per part: treated as absent in every row (subset evaluation) */
+    double drop;        /* modality dropout: this share of the rows loses one part */
+    uint64_t seed, step;/* which rows: a pure function of these and the row ids */
+} sn_batch_spec;
+sn_status sn_batch_make(const sn_dataset *d, const int64_t *rows, int64_t n, const sn_batch_spec *spec, sn_batch **out);
+
+/* A thread that makes the batches of `rows` in order, up to four ahead. spec.step counts up from its first value. */
+typedef struct sn_loader sn_loader;
+sn_status sn_loader_create(const sn_dataset *d, const int64_t *rows, int64_t n, int64_t batch, const sn_batch_spec *spec, sn_loader **out);
+/* The next batch (to be freed), or NULL after the last. */
+sn_status sn_loader_next(sn_loader *l, sn_batch **out);
+void sn_loader_free(sn_loader *l);
+#endif
