@@ -134,6 +134,9 @@ SN_API sn_status sn_output_vector(const sn_session *s, const char *name, const f
 
 /* ---- training ------------------------------------------------------------------------------ */
 
+/* Reads a config file, YAML (.yaml, .yml) or JSON, to the JSON text that sn_trainer_create takes. */
+SN_API sn_status sn_config_read(const char *path, char **json);
+
 typedef struct sn_trainer sn_trainer;
 /* Infers what `config` leaves open. `valid` may be NULL: rows are then held out of `table`. The tables must
  * outlive the trainer. config keys:
