@@ -279,6 +279,14 @@ static void resumed_is_unbroken(void **state) {
         if (k == 3) sn_optimiser_commit(second, 0, 0); /* moments that the load must replace */
         assert_ok(sn_optimiser_load(second, scratch()));
         assert_int_equal(sn_optimiser_steps(second), 3);
+        sn_bytes saved, again; /* what was never updated is in neither file */
+        assert_ok(sn_file_read(scratch(), 1 << 24, &saved));
+        assert_ok(sn_optimiser_save(second, scratch()));
+        assert_ok(sn_file_read(scratch(), 1 << 24, &again));
+        assert_int_equal(saved.size, again.size);
+        assert_memory_equal(saved.data, again.data, saved.size);
+        sn_bytes_free(&saved);
+        sn_bytes_free(&again);
         for (int step = 3; step < 5; step++) {
             some_gradient(q, step);
             sn_optimiser_commit(second, 0.01, 0.5);
