@@ -148,12 +148,14 @@ static bool media_column(const facts *f, sn_column_guess *g) {
     for (int k = 0; k < SN_KIND_COUNT; k++) {
         if (f->media[k] * 2 <= f->present) continue;
         if (f->media[k] == f->present)
-            return say(g, (sn_kind)k, true, "every value is the name of a file of %s", sn_kind_name((sn_kind)k));
+            return say(g, (sn_kind)k, true, "every value is the name of a file of %s",
+                       sn_kind_name((sn_kind)k));
         return say(g, (sn_kind)k, false, "%lld of %lld values end like a file of %s; row %lld does not",
                    (long long)f->media[k], (long long)f->present, sn_kind_name((sn_kind)k), (long long)f->plain_row);
     }
     if (f->addresses * 2 <= f->present) return false;
-    return say(g, SN_KIND_TEXT, false, "internet addresses; they are not fetched; --exclude %s leaves them out", f->name);
+    return say(g, SN_KIND_TEXT, false,
+               "internet addresses; they are not fetched; --exclude %s leaves them out", f->name);
 }
 
 static bool date_column(const facts *f, sn_column_guess *g) {
@@ -165,7 +167,8 @@ static bool vector_column(const facts *f, sn_column_guess *g) {
     if (f->vectors < f->present) return false;
     if (f->vector_low == f->vector_high)
         return say(g, SN_KIND_VECTOR, true, "every value is a list of %lld numbers", (long long)f->vector_low);
-    return say(g, SN_KIND_VECTOR, false, "lists of %lld to %lld numbers; a vector needs the same count in every row",
+    return say(g, SN_KIND_VECTOR, false,
+               "lists of %lld to %lld numbers; a vector needs the same count in every row",
                (long long)f->vector_low, (long long)f->vector_high);
 }
 
@@ -182,14 +185,17 @@ static bool classes_in_digits(const facts *f, sn_column_guess *g) {
 }
 
 static bool number_column(const facts *f, sn_column_guess *g) {
-    if (is_codes(f) || f->numbers * 20 < f->present * 19 || (f->numbers < f->present && f->distinct <= FEW)) return false;
+    if (is_codes(f) || f->numbers * 20 < f->present * 19) return false;
+    if (f->numbers < f->present && f->distinct <= FEW) return false;
     if (f->numbers < f->present)
-        return say(g, SN_KIND_NUMBER, false, "%lld of %lld values are numbers; row %lld is not", (long long)f->numbers,
+        return say(g, SN_KIND_NUMBER, false, "%lld of %lld values are numbers; row %lld is not",
+                   (long long)f->numbers,
                    (long long)f->present, (long long)f->odd_row);
     if (f->distinct == 1)
         return say(g, SN_KIND_NUMBER, false, "%.15g in every row: nothing to learn from", f->low);
     if (f->rising && f->present == f->rows && f->whole == f->present && f->present >= FEW)
-        return say(g, SN_KIND_NUMBER, false, "rises by one from row to row, as a row number; --exclude %s leaves it out",
+        return say(g, SN_KIND_NUMBER, false,
+                   "rises by one from row to row, as a row number; --exclude %s leaves it out",
                    f->name);
     return say(g, SN_KIND_NUMBER, true, "numbers from %.6g to %.6g", f->low, f->high);
 }
@@ -208,7 +214,8 @@ static bool category_column(const facts *f, sn_column_guess *g) {
     double words = f->words / (double)f->present;
     bool few = f->distinct <= CLASSES, rare = f->distinct * FEW <= f->present, repeated = f->distinct * 4 <= f->present;
     if (words > 4 || !(few || rare || repeated) || f->distinct >= MOST_DISTINCT) return false;
-    if (f->distinct == 1) return say(g, SN_KIND_CATEGORY, false, "the same value in every row: nothing to learn from");
+    if (f->distinct == 1)
+        return say(g, SN_KIND_CATEGORY, false, "the same value in every row: nothing to learn from");
     bool sure = f->distinct * 2 <= f->present;
     return say(g, SN_KIND_CATEGORY, sure, sure ? "%lld different values in %lld rows"
                : "%lld different values in only %lld rows; --type %s=text reads them as text",
@@ -219,12 +226,15 @@ static bool text_column(const facts *f, sn_column_guess *g) {
     double words = f->words / (double)f->present;
     const char *more = f->distinct >= MOST_DISTINCT ? " or more" : "";
     if (f->distinct <= FEW && f->present >= 10 * f->distinct)
-        return say(g, SN_KIND_TEXT, false, "only %lld different values, but %.1f words each; --type %s=category reads "
+        return say(g, SN_KIND_TEXT, false,
+                   "only %lld different values, but %.1f words each; --type %s=category reads "
                    "them as classes", (long long)f->distinct, words, f->name);
     if (words < 1.5 && f->distinct == f->present && f->present > CLASSES)
-        return say(g, SN_KIND_TEXT, false, "one word a row and no two alike, as a name or id; --exclude %s leaves it out",
+        return say(g, SN_KIND_TEXT, false,
+                   "one word a row and no two alike, as a name or id; --exclude %s leaves it out",
                    f->name);
-    return say(g, SN_KIND_TEXT, true, "%lld%s different texts of %.1f words", (long long)f->distinct, more, words);
+    return say(g, SN_KIND_TEXT, true, "%lld%s different texts of %.1f words", (long long)f->distinct, more,
+               words);
 }
 
 static bool (*const rules[])(const facts *, sn_column_guess *) = {

@@ -139,7 +139,8 @@ static sn_status read_side(const sn_table *table, int64_t row, int column, unsig
 static sn_status hold_out(const sn_table *table, const sn_split_options *o, unsigned char *side) {
     int64_t rows = sn_table_rows(table), n = 0, values;
     if (!(o->valid_fraction > 0 && o->valid_fraction < 1))
-        SN_FAIL(SN_ERR_USAGE, "the share of validation rows is %g; expected more than 0 and less than 1", o->valid_fraction);
+        SN_FAIL(SN_ERR_USAGE, "the share of validation rows is %g; expected more than 0 and less than 1",
+                o->valid_fraction);
     item *items = sn_alloc((size_t)rows, sizeof *items);
     if (!items) return SN_ERR_MEMORY;
     for (int64_t row = 0; row < rows; row++) {
@@ -184,7 +185,8 @@ sn_status sn_split_make(const sn_table *table, const sn_split_options *options, 
     if (status == SN_OK) status = collect(side, rows, out);
     sn_free(side);
     if (status != SN_OK || (out->trains && out->valids)) return status;
-    status = sn_fail(SN_ERR_FORMAT, "no row is left for %s: %lld rows with a share of %g; more rows, another share "
+    status = sn_fail(SN_ERR_FORMAT,
+                     "no row is left for %s: %lld rows with a share of %g; more rows, another share "
                      "or a file of its own (--valid) is needed", out->trains ? "validation" : "training",
                      (long long)rows, options->valid_fraction);
     (void)sn_fail_at(sn_table_path(table), 0, NULL);

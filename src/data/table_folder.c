@@ -46,7 +46,8 @@ static void names_free(names *n) {
 
 static sn_status add_name(names *n, const char *path, const char *name) {
     size_t bytes = strlen(name);
-    if (sn_utf8_check(name, bytes) < bytes) SN_FAIL(SN_ERR_FORMAT, "%s: holds a file whose name is not UTF-8", path);
+    if (sn_utf8_check(name, bytes) < bytes)
+        SN_FAIL(SN_ERR_FORMAT, "%s: holds a file whose name is not UTF-8", path);
     char **items = sn_grow(n->items, n->count, &n->room, sizeof *items);
     if (!items) return SN_ERR_MEMORY;
     n->items = items;
@@ -97,7 +98,8 @@ static sn_status add_file(walk *w, const char *file, const char *label) {
     }
     if (w->metadata) SN_FAIL(SN_ERR_FORMAT, "\"%s\": one split has a metadata file, this one has none", file);
     if (kind != w->kind)
-        SN_FAIL(SN_ERR_FORMAT, "\"%s\" is a file of %s among files of %s; name both in a metadata.csv or a table", file,
+        SN_FAIL(SN_ERR_FORMAT,
+                "\"%s\" is a file of %s among files of %s; name both in a metadata.csv or a table", file,
                 sn_kind_name(kind), sn_kind_name(w->kind));
     sn_slice cells[3] = {{file, strlen(file), false}};
     int count = 1;
@@ -116,13 +118,15 @@ static sn_status add_inner(walk *w, const char *inner, const char *label, int de
     bool link = !lstat(path, &st) && S_ISLNK(st.st_mode);
     sn_free(path);
     if (link)
-        SN_FAIL(SN_ERR_FORMAT, "\"%s\" is a link to a folder; only files and class folders may be links", inner);
+        SN_FAIL(SN_ERR_FORMAT, "\"%s\" is a link to a folder; only files and class folders may be links",
+                inner);
     return add_files(w, inner, label, depth);
 }
 
 /* Adds the media files in root/inner and below. */
 static sn_status add_files(walk *w, const char *inner, const char *label, int depth) {
-    if (depth > MOST_DEPTH) SN_FAIL(SN_ERR_FORMAT, "\"%s\": folders within folders more than %d deep", inner, MOST_DEPTH);
+    if (depth > MOST_DEPTH)
+        SN_FAIL(SN_ERR_FORMAT, "\"%s\": folders within folders more than %d deep", inner, MOST_DEPTH);
     char *path = sn_path_join(w->source->path, inner);
     names files = {0};
     sn_status status = path ? list(path, &files) : SN_ERR_MEMORY;
@@ -149,9 +153,11 @@ static sn_status add_classes(walk *w, const char *inner, const names *parts, con
         else if (sn_media_kind(parts->items[i], &kind)) loose = parts->items[i];
     }
     if (folders && loose && status == SN_OK)
-        SN_FAIL(SN_ERR_FORMAT, "\"%s\" lies beside the class folders; move it into one or give a metadata.csv", loose);
+        SN_FAIL(SN_ERR_FORMAT,
+                "\"%s\" lies beside the class folders; move it into one or give a metadata.csv", loose);
     if (!folders) return status == SN_OK ? add_files(w, inner, "", 0) : status;
-    if (w->started && !w->labelled) SN_FAIL(SN_ERR_FORMAT, "\"%s\" has class folders, another split has none", inner);
+    if (w->started && !w->labelled)
+        SN_FAIL(SN_ERR_FORMAT, "\"%s\" has class folders, another split has none", inner);
     w->labelled = true;
     for (size_t i = 0; i < parts->count && status == SN_OK; i++) {
         if (!is_folder_in(path, parts->items[i], &status)) continue;
@@ -174,15 +180,18 @@ static sn_status match_columns(walk *w, const sn_table *meta, int file_column) {
     w->started = w->metadata = true;
     if (fresh) w->columns = columns;
     if (columns != w->columns)
-        SN_FAIL(SN_ERR_FORMAT, "%s: %d columns, unlike the %d of the split before", sn_table_path(meta), columns, w->columns);
+        SN_FAIL(SN_ERR_FORMAT, "%s: %d columns, unlike the %d of the split before", sn_table_path(meta),
+                columns, w->columns);
     for (int i = 0; i < columns; i++) {
         const char *name = i == file_column ? media : sn_table_column_name(meta, i);
         if (fresh) SN_TRY(sn_table_add_column(w->table, name, strlen(name)));
         else if (strcmp(sn_table_column_name(w->table, i), name))
-            SN_FAIL(SN_ERR_FORMAT, "%s: column %d is \"%s\", unlike the metadata of the split before", sn_table_path(meta),
+            SN_FAIL(SN_ERR_FORMAT, "%s: column %d is \"%s\", unlike the metadata of the split before",
+                    sn_table_path(meta),
                     i + 1, name);
     }
-    if (fresh && w->split && sn_table_find(meta, "split") < 0) SN_TRY(sn_table_add_column(w->table, "split", 5));
+    if (fresh && w->split && sn_table_find(meta, "split") < 0)
+        SN_TRY(sn_table_add_column(w->table, "split", 5));
     return SN_OK;
 }
 
@@ -229,13 +238,17 @@ static sn_status add_metadata(walk *w, const char *inner, const char *path, cons
 
 /* ---- splits and the whole ---- */
 
+static bool is_metadata(const char *name) {
+    return !strcmp(name, "metadata.csv") || !strcmp(name, "metadata.jsonl");
+}
+
 static sn_status add_part(walk *w, const char *inner) {
     char *path = *inner ? sn_path_join(w->source->path, inner) : sn_strdup(w->source->path);
     names parts = {0};
     sn_status status = path ? list(path, &parts) : SN_ERR_MEMORY;
     const char *metadata = NULL;
     for (size_t i = 0; i < parts.count; i++) {
-        if (!strcmp(parts.items[i], "metadata.csv") || !strcmp(parts.items[i], "metadata.jsonl")) metadata = parts.items[i];
+        if (is_metadata(parts.items[i])) metadata = parts.items[i];
     }
     if (status == SN_OK && metadata) status = add_metadata(w, inner, path, metadata);
     else if (status == SN_OK) status = add_classes(w, inner, &parts, path);
@@ -258,7 +271,7 @@ static sn_status add_splits(walk *w, const names *top, bool *any) {
     sn_status status = SN_OK;
     *any = false;
     for (size_t i = 0; i < top->count && status == SN_OK; i++) {
-        if (!strcmp(top->items[i], "metadata.csv") || !strcmp(top->items[i], "metadata.jsonl")) return SN_OK;
+        if (is_metadata(top->items[i])) return SN_OK;
     }
     for (size_t i = 0; i < top->count && status == SN_OK; i++) {
         const char *split = split_of(top->items[i]);
@@ -275,7 +288,8 @@ static sn_status fail_without_files(const names *top) {
     for (size_t i = 0; i < top->count; i++) {
         if (sn_ends_with(top->items[i], ".csv") || sn_ends_with(top->items[i], ".tsv") ||
             sn_ends_with(top->items[i], ".jsonl"))
-            SN_FAIL(SN_ERR_FORMAT, "the folder has no class folders; give the file %s in it instead", top->items[i]);
+            SN_FAIL(SN_ERR_FORMAT, "the folder has no class folders; give the file %s in it instead",
+                    top->items[i]);
     }
     SN_FAIL(SN_ERR_FORMAT, "the folder holds no image, audio or video files");
 }
@@ -290,7 +304,8 @@ sn_status sn_table_read_folder(sn_table *table, const sn_source *source) {
         for (size_t i = 0; i < top.count && status == SN_OK; i++) {
             /* media under images/ next to train.csv are not a class called "images" */
             if (!strcmp(top.items[i], "train.csv") || !strcmp(top.items[i], "train.jsonl"))
-                status = sn_fail(SN_ERR_FORMAT, "the folder has no class folders; give the file %s in it instead",
+                status = sn_fail(SN_ERR_FORMAT,
+                                 "the folder has no class folders; give the file %s in it instead",
                                  top.items[i]);
         }
         if (status == SN_OK) status = add_part(&w, "");

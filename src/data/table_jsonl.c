@@ -75,7 +75,8 @@ static sn_status add_member(rows *r, const char *key, const json_t *value) {
 }
 
 static sn_status add_row(rows *r, const json_t *object, int64_t line) {
-    if (!json_is_object(object)) SN_FAIL(SN_ERR_FORMAT, "expected an object such as {\"text\": \"…\", \"label\": \"…\"}");
+    if (!json_is_object(object))
+        SN_FAIL(SN_ERR_FORMAT, "expected an object such as {\"text\": \"…\", \"label\": \"…\"}");
     const char *key;
     json_t *value;
     r->text.size = 0;

@@ -53,7 +53,8 @@ static sn_status choose(const char *name, const reader_row **out) {
     for (int i = 0; i < READERS; i++) sn_buf_printf(&known, "%s%s", i ? ", " : "", readers[i].endings);
     sn_status status = sn_buf_check(&known);
     if (status == SN_OK)
-        status = sn_fail(SN_ERR_UNSUPPORTED, "%s: what kind of data this is does not show in its name; known endings: %s",
+        status = sn_fail(SN_ERR_UNSUPPORTED,
+                         "%s: what kind of data this is does not show in its name; known endings: %s",
                          name, known.data);
     sn_buf_free(&known);
     return status;

@@ -59,8 +59,19 @@ static sn_status add_decomposed(sn_codes *out, stretch *s, int32_t code) {
     return SN_OK;
 }
 
+/* A code point a byte is the most that most texts need; only a few characters decompose into more. */
+static sn_status reserve(sn_codes *codes, size_t bytes) {
+    if (codes->room - codes->count >= bytes) return SN_OK;
+    int32_t *data = sn_realloc(codes->data, codes->count + bytes, sizeof *data);
+    if (!data) return SN_ERR_MEMORY;
+    codes->data = data;
+    codes->room = codes->count + bytes;
+    return SN_OK;
+}
+
 sn_status sn_normalise(const char *utf8, size_t bytes, sn_codes *out) {
     stretch s = {.from = out->count};
+    SN_TRY(reserve(out, bytes));
     for (size_t i = 0; i < bytes;) {
         unsigned char byte = (unsigned char)utf8[i];
         if (byte < 0x80) {

@@ -117,7 +117,8 @@ static int by_count(const void *a, const void *b) {
 sn_status sn_vocabulary_fit(sn_vocabulary *v, int64_t most, int64_t least) {
     if (v->fitted) SN_FAIL(SN_ERR_STATE, "the vocabulary is fitted already");
     if (most < 1 || most > INT32_MAX - SN_WORD_FIRST)
-        SN_FAIL(SN_ERR_USAGE, "a vocabulary of %lld words; expected 1 to %d", (long long)most, INT32_MAX - SN_WORD_FIRST);
+        SN_FAIL(SN_ERR_USAGE, "a vocabulary of %lld words; expected 1 to %d", (long long)most,
+                INT32_MAX - SN_WORD_FIRST);
     entry *entries = sn_alloc(v->size, sizeof *entries);
     if (!entries) return SN_ERR_MEMORY;
     for (size_t i = 0; i < v->size; i++) entries[i] = (entry){v->words[i], v->counts[i]};
@@ -126,7 +127,8 @@ sn_status sn_vocabulary_fit(sn_vocabulary *v, int64_t most, int64_t least) {
     sn_map map = {0};
     sn_status status = SN_OK;
     while (kept < v->size && kept < (size_t)most && entries[kept].count >= least && status == SN_OK) {
-        status = sn_map_put(&map, entries[kept].word, strlen(entries[kept].word), (int64_t)kept + SN_WORD_FIRST);
+        status = sn_map_put(&map, entries[kept].word, strlen(entries[kept].word),
+                            (int64_t)kept + SN_WORD_FIRST);
         kept++;
     }
     if (status == SN_OK) {
@@ -166,8 +168,8 @@ const char *sn_vocabulary_word(const sn_vocabulary *v, int64_t id) {
     return v->words[id - SN_WORD_FIRST];
 }
 
-sn_status sn_vocabulary_encode(const sn_vocabulary *v, const char *utf8, size_t bytes, int32_t *ids, int64_t room,
-                               int64_t *count) {
+sn_status sn_vocabulary_encode(const sn_vocabulary *v, const char *utf8, size_t bytes, int32_t *ids,
+                               int64_t room, int64_t *count) {
     *count = 0;
     if (!v->fitted) SN_FAIL(SN_ERR_STATE, "the vocabulary is not fitted yet");
     sentence s = {0};
@@ -193,7 +195,8 @@ sn_status sn_vocabulary_to_json(const sn_vocabulary *v, json_t **out) {
     if (!v->fitted) SN_FAIL(SN_ERR_STATE, "the vocabulary is not fitted yet");
     json_t *words = json_array();
     bool whole = words != NULL;
-    for (size_t i = 0; i < v->size && whole; i++) whole = !json_array_append_new(words, json_string(v->words[i]));
+    for (size_t i = 0; i < v->size && whole; i++)
+        whole = !json_array_append_new(words, json_string(v->words[i]));
     if (whole) *out = json_pack("{s:i, s:O}", "ngrams", v->ngrams, "words", words);
     json_decref(words);
     if (!*out) SN_FAIL(SN_ERR_MEMORY, "out of memory: a vocabulary of %zu words as JSON", v->size);
@@ -219,11 +222,13 @@ sn_status sn_vocabulary_from_json(const json_t *json, sn_vocabulary **out) {
     *out = NULL;
     int64_t ngrams;
     json_t *words;
-    if (!json_is_object(json)) SN_FAIL(SN_ERR_FORMAT, "vocabulary: expected an object with \"ngrams\" and \"words\"");
+    if (!json_is_object(json))
+        SN_FAIL(SN_ERR_FORMAT, "vocabulary: expected an object with \"ngrams\" and \"words\"");
     SN_TRY(sn_json_int(json, "ngrams", 1, &ngrams));
     SN_TRY(sn_json_array(json, "words", &words));
     if (!words) SN_FAIL(SN_ERR_FORMAT, "vocabulary: \"words\" is missing");
-    if (json_array_size(words) > INT32_MAX - SN_WORD_FIRST) SN_FAIL(SN_ERR_FORMAT, "vocabulary: too many words");
+    if (json_array_size(words) > INT32_MAX - SN_WORD_FIRST)
+        SN_FAIL(SN_ERR_FORMAT, "vocabulary: too many words");
     sn_vocabulary *v;
     SN_TRY(sn_vocabulary_create(ngrams > 0 && ngrams <= MOST_NGRAMS ? (int)ngrams : 0, &v));
     sn_status status = load_words(v, words);

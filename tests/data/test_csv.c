@@ -112,6 +112,7 @@ static void encodings(void **state) {
     sn_table_free(t);
     const char latin[] = "text\nok\nM\xFCller caf\xE9\n";
     assert_refused("a.csv", latin, "line 3 is not UTF-8 (byte 0xfc); name its encoding, such as --encoding latin1");
+    assert_refused("a.csv", "text\nM\xFCller\n", "such as --encoding latin1"); /* would decode as GB18030 */
     o.encoding = "latin1";
     assert_ok(sn_table_parse("a.csv", latin, sizeof latin - 1, &o, &t));
     assert_cell(t, 1, 0, "Müller café");

@@ -1,7 +1,6 @@
 /* What cells and columns are read as. */
 #include "data_test.h"
 
-#include <locale.h>
 #include <math.h>
 
 static void numbers(void **state) {
@@ -40,6 +39,8 @@ static void words_dates_and_vectors(void **state) {
     assert_true(sn_cell_date("1970-01-02", &x) && x == 86400);
     assert_true(sn_cell_date("2000-02-29T12:30:15.5Z", &x) && x == 951827415.5);
     assert_true(sn_cell_date("2000-02-29 12:30+02:00", &x) && x == 951820200);
+    assert_true(sn_cell_date("2024-05-31", &x) && x == 1717113600);
+    assert_true(sn_cell_date("1999-12-31", &x) && x == 946598400);
     assert_true(sn_cell_date("1900-01-01", &x) && x == -2208988800.0);
     assert_false(sn_cell_date("1900-02-29", &x) || sn_cell_date("2000-13-01", &x) || sn_cell_date("2000-01-01x", &x));
     assert_false(sn_cell_date("20000101", &x) || sn_cell_date("2000-1-1", &x) || sn_cell_date("2000-01-01 25:00", &x));
@@ -124,6 +125,19 @@ static void columns(void **state) {
     assert_guess(GUESS(90, "it is a very nice day", "no it is not nice at all"), SN_KIND_TEXT, false, "--type c=category");
     assert_guess(GUESS(12, "这个蓝色的形状是什么东西？", "图中有没有红色的三角形？"), SN_KIND_TEXT, true, "texts");
     assert_guess(GUESS(90, "长方形", "圆"), SN_KIND_CATEGORY, true, "2 different");
+}
+
+/* Beyond fifty values a category must come back at least four times on average. */
+static void many_values(void **state) {
+    (void)state;
+    char words[60][8];
+    const char *cycle[60];
+    for (int i = 0; i < 60; i++) {
+        (void)snprintf(words[i], sizeof words[i], "w%d", i);
+        cycle[i] = words[i];
+    }
+    assert_guess(guess(240, cycle, 60), SN_KIND_CATEGORY, true, "60 different values in 240 rows");
+    assert_guess(guess(239, cycle, 60), SN_KIND_TEXT, true, "60 different texts of 1.0 words");
 }
 
 static void columns_with_a_stray_cell(void **state) {
@@ -212,7 +226,8 @@ static void real_data(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers),       cmocka_unit_test(words_dates_and_vectors), cmocka_unit_test(items_of_sets),
-        cmocka_unit_test(columns),       cmocka_unit_test(columns_with_a_stray_cell), cmocka_unit_test(kinds_by_name),
+        cmocka_unit_test(columns),       cmocka_unit_test(many_values),
+        cmocka_unit_test(columns_with_a_stray_cell), cmocka_unit_test(kinds_by_name),
         cmocka_unit_test(failing_allocations), cmocka_unit_test(real_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
