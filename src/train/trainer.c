@@ -1,0 +1,426 @@
+/* trainer.c: the training loop.
+ *
+ *   for each epoch: rows in an order drawn from (seed, epoch)
+ *     for each batch: forward and backward -> losses, gradients -> norm -> one commit
+ *     validation -> best weights, learning-rate cuts, early stop -> checkpoint
+ *
+ * A step is a transaction: a loss or norm that is not finite commits nothing; the step is run again with a check
+ * after every node, to name op and tensor. */
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "models/goldens.h"
+#include "train/trainer.h"
+
+double sn_seconds(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int64_t sn_steps_per_epoch(const sn_trainer *t) { return (t->n_rows + t->plan.recipe.batch - 1) / t->plan.recipe.batch; }
+
+/* ---- creation ---- */
+
+/* Rows of `from` that are whole and have a target. */
+static sn_status usable_rows(sn_trainer *t, const sn_dataset *d, const int64_t *from, int64_t n, int64_t **out, int64_t *count) {
+    int64_t *rows = sn_alloc((size_t)n, sizeof *rows);
+    if (!rows) return SN_ERR_MEMORY;
+    *out = rows;
+    *count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (sn_dataset_row_broken(d, from[i])) t->skipped++;
+        else if (!sn_dataset_row_labelled(d, from[i])) t->unlabelled++;
+        else rows[(*count)++] = from[i];
+    }
+    return SN_OK;
+}
+
+static sn_status open_data(sn_trainer *t) {
+    const sn_split *s = &t->plan.split;
+    sn_dataset_options o = {.targets = true, .skip_broken = t->plan.recipe.skip_broken, .threads = t->plan.model->threads};
+    SN_TRY(sn_dataset_create(t->plan.model, t->table, &o, &t->data));
+    SN_TRY(usable_rows(t, t->data, s->train, s->trains, &t->rows, &t->n_rows));
+    if (t->n_rows < 2) SN_FAIL(SN_ERR_FORMAT, "%s: only %lld rows can be learned from", sn_table_path(t->table), (long long)t->n_rows);
+    if (!t->valid_table) {
+        t->valid_data = t->data;
+        return usable_rows(t, t->data, s->valid, s->valids, &t->valid_rows, &t->n_valid);
+    }
+    SN_TRY(sn_dataset_create(t->plan.model, t->valid_table, &o, &t->valid_data));
+    int64_t n = sn_table_rows(t->valid_table), *all = sn_alloc((size_t)n, sizeof *all);
+    for (int64_t i = 0; all && i < n; i++) all[i] = i;
+    sn_status status = all ? usable_rows(t, t->valid_data, all, n, &t->valid_rows, &t->n_valid) : SN_ERR_MEMORY;
+    sn_free(all);
+    return status;
+}
+
+static uint64_t hash_table(const sn_table *table) {
+    uint64_t hash = (uint64_t)sn_table_rows(table);
+    for (int64_t r = 0; r < sn_table_rows(table); r++)
+        for (int c = 0; c < sn_table_columns(table); c++) {
+            const char *cell = sn_table_cell(table, r, c);
+            hash = hash * 1099511628211u ^ sn_hash(cell, strlen(cell));
+        }
+    return hash;
+}
+
+static sn_status choose_output(sn_trainer *t) {
+    const char *output;
+    SN_TRY(sn_json_string(t->config, "output", "", &output));
+    SN_TRY(sn_json_bool(t->config, "overwrite", false, &t->overwrite));
+    if (!output[0]) return SN_OK;
+    t->output = sn_strdup(output);
+    t->work = sn_checkpoint_place(output);
+    return t->output && t->work ? SN_OK : SN_ERR_MEMORY;
+}
+
+static sn_status create(const sn_table *table, const sn_table *valid, json_t *config, sn_trainer **out) {
+    sn_trainer *t = sn_alloc(1, sizeof *t);
+    *out = t;
+    if (!t) {
+        json_decref(config);
+        return SN_ERR_MEMORY;
+    }
+    t->table = table;
+    t->valid_table = valid;
+    t->config = config;
+    t->history = json_array();
+    t->at.best = INFINITY;
+    if (!t->history) SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    SN_TRY(choose_output(t));
+    SN_TRY(sn_plan_make(config, table, valid, &t->plan));
+    if (t->plan.model->n_targets > SN_MAX_TARGETS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d targets", SN_MAX_TARGETS);
+    SN_TRY(open_data(t));
+    t->data_hash = hash_table(table) ^ (valid ? 31 * hash_table(valid) : 0);
+    if (t->skipped) sn_note(t->plan.notes, "%lld rows with broken cells are left out", (long long)t->skipped);
+    if (t->unlabelled) sn_note(t->plan.notes, "%lld rows have no target and teach nothing", (long long)t->unlabelled);
+    SN_TRY(sn_optimiser_create(&t->plan.recipe.optimiser, t->plan.model->params, t->plan.model->threads, &t->optimiser));
+    return sn_exec_create(t->plan.model, &t->exec);
+}
+
+static sn_status refuse_existing(const sn_trainer *t) {
+    if (!t->output || t->overwrite) return SN_OK;
+    if (sn_file_exists(t->output))
+        SN_FAIL(SN_ERR_USAGE, "%s exists; --overwrite replaces it, --resume goes on where it stopped", t->output);
+    if (sn_file_exists(t->work))
+        SN_FAIL(SN_ERR_USAGE, "%s holds an unfinished run; --resume goes on with it, --overwrite starts anew", t->work);
+    return SN_OK;
+}
+
+sn_status sn_trainer_create(const sn_table *table, const sn_table *valid, const char *config, sn_trainer **out) {
+    *out = NULL;
+    json_t *tree;
+    sn_trainer *t;
+    const char *text = config && config[0] ? config : "{}";
+    SN_TRY(sn_json_parse("config", text, strlen(text), &tree));
+    sn_status status = create(table, valid, tree, &t);
+    if (status == SN_OK) status = refuse_existing(t);
+    if (status == SN_OK) *out = t;
+    else sn_trainer_free(t);
+    return status;
+}
+
+sn_status sn_trainer_resume(const sn_table *table, const sn_table *valid, const char *path, sn_trainer **out) {
+    *out = NULL;
+    json_t *config = NULL;
+    sn_trainer *t = NULL;
+    uint64_t hash = 0;
+    char *work = sn_checkpoint_place(path);
+    sn_status status = work ? sn_checkpoint_config(work, &config, &hash) : SN_ERR_MEMORY;
+    sn_free(work);
+    if (status == SN_OK && json_object_set_new(config, "output", json_string(path))) status = SN_ERR_MEMORY;
+    if (status == SN_OK) status = create(table, valid, config, &t);
+    if (status == SN_OK && t->data_hash != hash)
+        status = sn_fail(SN_ERR_USAGE, "%s: the data are not those that the run in %s started with", sn_table_path(table), t->work);
+    if (status == SN_OK) {
+        t->overwrite = true;
+        status = sn_checkpoint_read(t);
+    }
+    if (status == SN_OK) *out = t;
+    else sn_trainer_free(t);
+    return status;
+}
+
+void sn_trainer_free(sn_trainer *t) {
+    if (!t) return;
+    sn_exec_free(t->exec);
+    sn_optimiser_free(t->optimiser);
+    if (t->valid_data != t->data) sn_dataset_free(t->valid_data);
+    sn_dataset_free(t->data);
+    sn_free(t->rows);
+    sn_free(t->valid_rows);
+    if (t->best) sn_pages_free(t->best, sn_params_total(t->plan.model->params) * sizeof(float));
+    sn_plan_free(&t->plan);
+    json_decref(t->config);
+    json_decref(t->history);
+    sn_free(t->output);
+    sn_free(t->work);
+    sn_free(t);
+}
+
+void sn_trainer_stop(sn_trainer *t) { atomic_store(&t->stop, true); }
+const sn_model *sn_trainer_model(const sn_trainer *t) { return t->plan.model; }
+
+/* ---- events ---- */
+
+typedef struct listener {
+    sn_event_fn *event;
+    void *context;
+    double last_progress;
+} listener;
+
+static void tell(sn_trainer *t, const listener *l, json_t *event) {
+    char *text = event && l->event ? json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    if (text && l->event(l->context, text)) sn_trainer_stop(t);
+    free(text);
+    json_decref(event);
+}
+
+static void tell_progress(sn_trainer *t, listener *l, double rate, double started, int64_t steps_before) {
+    double now = sn_seconds();
+    if (now - l->last_progress < 0.2) return;
+    l->last_progress = now;
+    int64_t per_epoch = sn_steps_per_epoch(t), done = t->at.step - steps_before;
+    int64_t left = t->plan.recipe.epochs * per_epoch - t->at.step;
+    double loss = t->at.loss_weight > 0 ? t->at.loss_sum / t->at.loss_weight : 0;
+    tell(t, l, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "event", "progress", "epoch", (json_int_t)t->at.epoch + 1,
+                         "epochs", (json_int_t)t->plan.recipe.epochs, "step", (json_int_t)t->at.step_in_epoch, "steps",
+                         (json_int_t)per_epoch, "loss", loss, "learning_rate", rate, "seconds_left",
+                         done > 0 ? (now - started) / (double)done * (double)left : 0.0));
+}
+
+/* ---- one step ---- */
+
+static double scales_of(const sn_trainer *t, const sn_batch *b, double *scales) {
+    double weight = 0;
+    for (int k = 0; k < b->n_targets; k++) {
+        scales[k] = b->divisors[k] > 0 ? t->plan.model->targets[k].weight / b->divisors[k] : 0;
+        weight += b->divisors[k] > 0;
+    }
+    return weight;
+}
+
+/* Runs the step again with a check after every node; its error names op and tensor. */
+static sn_status explain_failure(sn_trainer *t, const sn_batch *b, const double *scales, const sn_run_info *info, double loss, double norm, int bad) {
+    double losses[SN_MAX_TARGETS];
+    sn_status status = sn_exec_train(t->exec, b, scales, info, true, losses);
+    if (status == SN_OK) {
+        const char *name = bad >= 0 ? sn_params_name(t->plan.model->params, bad) : "?";
+        (void)sn_fail(SN_ERR_NUMERIC, "the gradient of \"%s\" is not finite", name);
+    }
+    (void)sn_fail_in("epoch %lld, step %lld: loss %g, gradient norm %g; the last good weights are kept; a lower --learning-rate may help",
+                     (long long)t->at.epoch + 1, (long long)t->at.step_in_epoch + 1, loss, norm);
+    return SN_ERR_NUMERIC;
+}
+
+static sn_status one_step(sn_trainer *t, const sn_batch *b, double rate) {
+    double scales[SN_MAX_TARGETS], losses[SN_MAX_TARGETS], loss = 0;
+    sn_run_info info = {t->plan.recipe.seed, (uint64_t)t->at.step};
+    double weight = scales_of(t, b, scales);
+    SN_TRY(sn_exec_train(t->exec, b, scales, &info, false, losses));
+    for (int k = 0; k < b->n_targets; k++) loss += losses[k] * scales[k];
+    int bad = -1;
+    double norm = sn_optimiser_norm(t->optimiser, 1.0, &bad);
+    if (!isfinite(loss) || !isfinite(norm)) return explain_failure(t, b, scales, &info, loss, norm, bad);
+    double clip = t->plan.recipe.clip > 0 && norm > t->plan.recipe.clip ? t->plan.recipe.clip / norm : 1.0;
+    if (weight > 0) {
+        sn_optimiser_commit(t->optimiser, rate, clip);
+        sn_exec_commit_state(t->exec);
+    }
+    t->at.loss_sum += loss * (double)b->n;
+    t->at.loss_weight += (double)b->n;
+    t->at.step++;
+    t->at.step_in_epoch++;
+    return SN_OK;
+}
+
+/* ---- one epoch ---- */
+
+static sn_status maybe_checkpoint(sn_trainer *t, bool now) {
+    double clock = sn_seconds();
+    if (!t->work || (!now && clock - t->checkpoint_at < t->plan.recipe.checkpoint_seconds)) return SN_OK;
+    SN_TRY(sn_checkpoint_write(t));
+    t->checkpoint_at = clock;
+    return SN_OK;
+}
+
+static sn_status train_epoch(sn_trainer *t, listener *l, int64_t *order, double started, int64_t steps_before) {
+    const sn_recipe *r = &t->plan.recipe;
+    int64_t per_epoch = sn_steps_per_epoch(t), from = t->at.step_in_epoch * r->batch;
+    memcpy(order, t->rows, (size_t)t->n_rows * sizeof *order);
+    sn_rng_shuffle((sn_rng_key){r->seed, sn_hash("order", 5)}, (uint64_t)t->at.epoch, order, t->n_rows);
+    sn_batch_spec spec = {.labels = true, .drop = r->modality_dropout, .seed = r->seed, .step = (uint64_t)t->at.step};
+    sn_loader *loader;
+    SN_TRY(sn_loader_create(t->data, order + from, t->n_rows - from, r->batch, &spec, &loader));
+    sn_status status = SN_OK;
+    sn_batch *b;
+    while (status == SN_OK && !atomic_load(&t->stop) && (status = sn_loader_next(loader, &b)) == SN_OK && b) {
+        double rate = sn_schedule_rate(&r->schedule, t->at.step, r->epochs * per_epoch, per_epoch, t->at.cuts);
+        status = one_step(t, b, rate);
+        sn_batch_free(b);
+        if (status == SN_OK) tell_progress(t, l, rate, started, steps_before);
+        if (status == SN_OK) status = maybe_checkpoint(t, false);
+    }
+    sn_loader_free(loader);
+    return status;
+}
+
+/* Weighted sum of the targets' validation losses. */
+static double valid_loss(const sn_trainer *t, const json_t *report) {
+    double sum = 0;
+    const json_t *targets = json_object_get(report, "targets");
+    for (int k = 0; k < t->plan.model->n_targets; k++) {
+        const sn_target *target = &t->plan.model->targets[k];
+        sum += target->weight * json_number_value(json_object_get(json_object_get(targets, target->feature->name), "loss"));
+    }
+    return sum;
+}
+
+static sn_status keep_best(sn_trainer *t) {
+    size_t bytes = sn_params_total(t->plan.model->params) * sizeof(float);
+    if (!t->best) t->best = sn_pages(bytes);
+    if (!t->best) return SN_ERR_MEMORY;
+    memcpy(t->best, sn_params_flat(t->plan.model->params), bytes);
+    return SN_OK;
+}
+
+void sn_trainer_use_best(sn_trainer *t) {
+    if (!t->best) return;
+    memcpy(sn_params_flat(t->plan.model->params), t->best, sn_params_total(t->plan.model->params) * sizeof(float));
+    sn_params_changed(t->plan.model->params, false);
+}
+
+static sn_status end_epoch(sn_trainer *t, const listener *l, double seconds) {
+    json_t *report = NULL;
+    double train = t->at.loss_weight > 0 ? t->at.loss_sum / t->at.loss_weight : 0, valid = train;
+    if (t->n_valid) {
+        SN_TRY(sn_evaluate_rows(t->exec, t->valid_data, t->valid_rows, t->n_valid, t->plan.recipe.batch, 0, NULL, &report));
+        valid = valid_loss(t, report);
+    }
+    bool best = valid < t->at.best;
+    if (best) {
+        t->at.best = valid;
+        t->at.best_epoch = t->at.epoch + 1;
+    }
+    t->at.since_best = best ? 0 : t->at.since_best + 1;
+    if (!best && t->plan.recipe.schedule.every > 0 && t->at.since_best % t->plan.recipe.schedule.every == 0) t->at.cuts++;
+    json_t *event = json_pack("{s:s, s:I, s:f, s:{s:f}, s:f, s:b}", "event", "epoch", "epoch", (json_int_t)t->at.epoch + 1, "seconds",
+                              seconds, "train", "loss", train, "learning_rate",
+                              sn_schedule_rate(&t->plan.recipe.schedule, t->at.step - 1, t->plan.recipe.epochs * sn_steps_per_epoch(t),
+                                               sn_steps_per_epoch(t), t->at.cuts), "best", (int)best);
+    if (report) (void)json_object_set_new(event, "valid", json_pack("{s:f, s:O}", "loss", valid, "targets", json_object_get(report, "targets")));
+    json_decref(report);
+    (void)json_array_append(t->history, event);
+    tell(t, l, event);
+    t->at.epoch++;
+    t->at.step_in_epoch = 0;
+    t->at.loss_sum = t->at.loss_weight = 0;
+    t->at.seconds += seconds;
+    return best ? keep_best(t) : SN_OK;
+}
+
+/* ---- the run ---- */
+
+static json_t *start_event(const sn_trainer *t) {
+    return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:s, s:O}", "event", "start", "schema", 1, "rows", (json_int_t)t->n_rows,
+                     "valid_rows", (json_int_t)t->n_valid, "parameters", (json_int_t)sn_params_total(t->plan.model->params), "epoch",
+                     (json_int_t)t->at.epoch + 1, "epochs", (json_int_t)t->plan.recipe.epochs, "threads", t->plan.model->threads, "precision",
+                     t->plan.model->bf16 ? "bf16" : "f32", "notes", t->plan.notes);
+}
+
+static sn_status epochs(sn_trainer *t, listener *l, const char **reason) {
+    int64_t *order = sn_alloc((size_t)t->n_rows, sizeof *order);
+    double started = sn_seconds();
+    int64_t steps_before = t->at.step;
+    sn_status status = order ? SN_OK : SN_ERR_MEMORY;
+    while (status == SN_OK && t->at.epoch < t->plan.recipe.epochs && !atomic_load(&t->stop)) {
+        double begin = sn_seconds();
+        status = train_epoch(t, l, order, started, steps_before);
+        if (status != SN_OK || t->at.step_in_epoch < sn_steps_per_epoch(t)) break; /* failed or stopped */
+        status = end_epoch(t, l, sn_seconds() - begin);
+        if (status == SN_OK) status = maybe_checkpoint(t, true);
+        if (t->plan.recipe.patience && t->at.since_best >= t->plan.recipe.patience) {
+            *reason = "no improvement";
+            break;
+        }
+    }
+    sn_free(order);
+    return status;
+}
+
+static sn_status record(sn_trainer *t) {
+    sn_model *m = t->plan.model;
+    json_t *trained = json_pack("{s:I, s:I, s:I, s:f, s:I, s:o, s:O, s:O}", "rows", (json_int_t)t->n_rows, "valid_rows",
+                                (json_int_t)t->n_valid, "steps", (json_int_t)t->at.step, "seconds", t->at.seconds, "best_epoch",
+                                (json_int_t)t->at.best_epoch, "trainer", sn_recipe_to_json(&t->plan.recipe), "notes", t->plan.notes,
+                                "history", t->history);
+    if (!trained) SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    json_decref(m->trained);
+    m->trained = trained;
+    int64_t n = t->n_valid ? t->n_valid : t->n_rows;
+    return sn_goldens_make(m, t->n_valid ? t->valid_data : t->data, t->n_valid ? t->valid_rows : t->rows, n < 4 ? n : 4);
+}
+
+sn_status sn_trainer_write_model(sn_trainer *t) {
+    SN_TRY(record(t));
+    return t->output ? sn_model_save(t->plan.model, t->output, 1) : SN_OK;
+}
+
+static sn_status finish(sn_trainer *t, const listener *l, const char *reason) {
+    t->finished = true;
+    sn_trainer_use_best(t);
+    SN_TRY(sn_trainer_write_model(t));
+    if (t->work) SN_TRY(sn_remove_tree(t->work));
+    tell(t, l, json_pack("{s:s, s:s}", "event", "stop", "reason", reason));
+    tell(t, l, json_pack("{s:s, s:I, s:I, s:f, s:f}", "event", "end", "epochs", (json_int_t)t->at.epoch, "best_epoch",
+                         (json_int_t)t->at.best_epoch, "seconds", t->at.seconds, "loss", t->at.best));
+    return SN_OK;
+}
+
+/* Stopped by the user: everything needed to go on is saved; the best weights so far become the model. */
+static sn_status stopped(sn_trainer *t, const listener *l) {
+    SN_TRY(maybe_checkpoint(t, true));
+    if (t->best && t->output) {
+        sn_trainer_use_best(t);
+        SN_TRY(sn_trainer_write_model(t));
+    }
+    tell(t, l, json_pack("{s:s, s:s}", "event", "stop", "reason", "stopped"));
+    SN_FAIL(SN_ERR_CANCELLED, "stopped after %lld steps%s", (long long)t->at.step, t->work ? "; --resume goes on" : "");
+}
+
+sn_status sn_trainer_run(sn_trainer *t, sn_event_fn *event, void *context) {
+    if (t->finished) SN_FAIL(SN_ERR_STATE, "this training has ended");
+    listener l = {event, context, 0};
+    const char *reason = "all epochs done";
+    if (t->work && !t->at.step) {
+        SN_TRY(sn_remove_tree(t->work));
+        SN_TRY(sn_make_directory(t->work));
+    }
+    t->checkpoint_at = sn_seconds();
+    tell(t, &l, start_event(t));
+    sn_status status = epochs(t, &l, &reason);
+    if (status == SN_OK && !atomic_load(&t->stop)) return finish(t, &l, reason);
+    if (status == SN_OK) return t->at.epoch >= t->plan.recipe.epochs ? finish(t, &l, reason) : stopped(t, &l);
+    if (status == SN_ERR_NUMERIC && t->best) { /* keep what was good, then report the failure */
+        char message[1024];
+        (void)snprintf(message, sizeof message, "%s", sn_error_message());
+        sn_trainer_use_best(t);
+        SN_TRY(sn_trainer_write_model(t));
+        SN_FAIL(SN_ERR_NUMERIC, "%s", message);
+    }
+    return status;
+}
+
+sn_status sn_trainer_config(const sn_trainer *t, char **json) {
+    json_t *recipe = sn_recipe_to_json(&t->plan.recipe);
+    json_t *tree = json_pack("{s:O, s:o, s:O}", "config", t->config, "trainer", recipe, "notes", t->plan.notes);
+    char *text = tree ? json_dumps(tree, JSON_INDENT(2)) : NULL;
+    json_decref(tree);
+    if (!text) SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    *json = sn_strdup(text);
+    free(text);
+    return *json ? SN_OK : SN_ERR_MEMORY;
+}

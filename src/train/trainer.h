@@ -1,0 +1,54 @@
+/* trainer.h: the state of a training run, shared by loop, checkpoint and verdict. */
+#ifndef SN_TRAINER_H
+#define SN_TRAINER_H
+#include <stdatomic.h>
+
+#include "train/evaluate.h"
+#include "train/recipe.h"
+
+enum { SN_MAX_TARGETS = 32 };
+
+/* Everything besides weights and moments that a resumed run needs; written into the checkpoint. */
+typedef struct sn_progress {
+    int64_t epoch, step_in_epoch; /* next to do */
+    int64_t step;                 /* commits so far */
+    double loss_sum, loss_weight; /* of the running epoch */
+    double best;                  /* validation loss of the best weights; INFINITY: none yet */
+    int64_t best_epoch, since_best;
+    int cuts;                     /* plateau */
+    double seconds;               /* spent so far */
+} sn_progress;
+
+struct sn_trainer {
+    const sn_table *table, *valid_table;
+    json_t *config;   /* as given */
+    sn_plan plan;
+    sn_dataset *data, *valid_data; /* the same object when rows were held out */
+    int64_t *rows, *valid_rows;    /* labelled and whole */
+    int64_t n_rows, n_valid, unlabelled, skipped;
+    sn_optimiser *optimiser;
+    sn_exec *exec;
+    sn_progress at;
+    float *best;      /* masters of the best epoch; NULL: none yet */
+    json_t *history;  /* list of epoch events */
+    char *output, *work; /* model directory, and beside it the checkpoint; NULL: none */
+    bool overwrite, finished, best_loaded;
+    uint64_t data_hash;
+    double checkpoint_at;
+    atomic_bool stop;
+};
+typedef struct sn_trainer sn_trainer;
+
+double sn_seconds(void); /* monotonic clock */
+/* Weights, moments and progress into `work`, whole or not at all. */
+sn_status sn_checkpoint_write(sn_trainer *t);
+/* The config that a checkpoint holds (to make the same plan), and its state into a trainer made from it. */
+sn_status sn_checkpoint_config(const char *work, json_t **config, uint64_t *data_hash);
+sn_status sn_checkpoint_read(sn_trainer *t);
+char *sn_checkpoint_place(const char *output); /* "<output>.training", heap */
+/* Puts the best weights into the model. */
+void sn_trainer_use_best(sn_trainer *t);
+/* The finished model into `output`. */
+sn_status sn_trainer_write_model(sn_trainer *t);
+int64_t sn_steps_per_epoch(const sn_trainer *t);
+#endif
