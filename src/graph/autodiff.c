@@ -25,6 +25,12 @@ static void mark_wanted(walk *w, size_t instrs, int n_wrt, const sn_node *wrt) {
     }
 }
 
+static bool reads_workspace(const sn_graph *g, const sn_instr *instr) {
+    for (int k = 0; k < instr->n_in; k++)
+        if (g->values[instr->in[k]].type.dtype == SN_OPAQUE) return true;
+    return false;
+}
+
 static void back_through(walk *w, size_t index) {
     sn_graph *g = w->g;
     sn_instr node = g->instrs[index]; /* a copy: emission moves the array */
@@ -46,7 +52,7 @@ static void back_through(walk *w, size_t index) {
     info->gradient(g, &node, dy, dx);
     for (size_t i = first; i < g->n_instrs; i++) {
         g->instrs[i].name = node.name;
-        if (g->instrs[i].forward == -1) g->instrs[i].forward = (int32_t)index;
+        if (reads_workspace(g, &g->instrs[i])) g->instrs[i].forward = (int32_t)index;
     }
     for (int k = 0; k < node.n_in; k++) flow(w, node.in[k], dx[k]);
 }

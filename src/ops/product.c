@@ -102,10 +102,16 @@ COST(conv) {
     (void)attr;
     return conv_cost(out[0].shape, in[1].shape);
 }
-COST(conv_bwd) {
+COST(conv_bwd_data) {
     (void)n_in;
     (void)attr;
-    return conv_cost(in[1].shape, in[0].shape.rank == 4 && out[0].shape.dim[0] == in[1].shape.dim[0] ? in[0].shape : out[0].shape);
+    (void)out;
+    return conv_cost(in[1].shape, in[0].shape);
+}
+COST(conv_bwd_weights) {
+    (void)n_in;
+    (void)attr;
+    return conv_cost(in[1].shape, out[0].shape);
 }
 
 /* ---- pooling ---- */
