@@ -20,9 +20,11 @@ static bool any(const unsigned char *bytes, size_t size) {
 }
 
 #ifndef SN_FFMPEG
-static sn_status sn_ffmpeg_audio_decode(const unsigned char *bytes, size_t size, double most_seconds, sn_audio *out) {
+static sn_status sn_ffmpeg_audio_decode(const unsigned char *bytes, size_t size, double most_seconds,
+                                        sn_audio *out) {
     (void)bytes, (void)size, (void)most_seconds, (void)out;
-    SN_FAIL(SN_ERR_UNSUPPORTED, "not PCM WAV; other sound needs a build with the FFmpeg libraries (-DSN_FFMPEG=ON)");
+    SN_FAIL(SN_ERR_UNSUPPORTED,
+            "not PCM WAV; other sound needs a build with the FFmpeg libraries (-DSN_FFMPEG=ON)");
 }
 #endif
 
@@ -43,8 +45,8 @@ sn_status sn_audio_check(int rate, int channels, int64_t frames, double most_sec
         SN_FAIL(SN_ERR_FORMAT, "at least %.3f s of sound, more than the %g s allowed", (double)frames / rate,
                 most_seconds);
     if (frames > SN_AUDIO_MOST_SAMPLES / channels)
-        SN_FAIL(SN_ERR_FORMAT, "at least %lld samples, more than the %lld allowed", (long long)frames * channels,
-                (long long)SN_AUDIO_MOST_SAMPLES);
+        SN_FAIL(SN_ERR_FORMAT, "at least %lld samples, more than the %lld allowed",
+                (long long)frames * channels, (long long)SN_AUDIO_MOST_SAMPLES);
     return SN_OK;
 }
 
@@ -69,7 +71,8 @@ static sn_status decode(const unsigned char *bytes, size_t size, double most_sec
     return status == SN_OK ? check_samples(out) : status;
 }
 
-sn_status sn_audio_decode(const char *name, const void *bytes, size_t size, double most_seconds, sn_audio *out) {
+sn_status sn_audio_decode(const char *name, const void *bytes, size_t size, double most_seconds,
+                          sn_audio *out) {
     *out = (sn_audio){0};
     if (!(most_seconds >= 0)) SN_FAIL(SN_ERR_USAGE, "%s: at most %g s of sound allowed", name, most_seconds);
     if (decode(bytes, size, most_seconds > 0 ? most_seconds : DEFAULT_SECONDS, out) == SN_OK) return SN_OK;

@@ -22,7 +22,8 @@ sn_status sn_audio_read(const char *path, double most_seconds, sn_audio *out);
 void sn_audio_free(sn_audio *audio);
 /* Mean of the channels, in place. */
 void sn_audio_to_mono(sn_audio *audio);
-/* Band-limited resampling in place (windowed sinc; deterministic, the same on every machine). */
+/* Band-limited resampling in place (windowed sinc; deterministic, the same on every machine), to 1000..768000 Hz;
+ * gives ceil(frames * rate / audio->rate) frames. On failure the sound is as it was. */
 sn_status sn_audio_resample(sn_audio *audio, int rate);
 
 typedef enum sn_mel_style { SN_MEL_WHISPER, SN_MEL_LOG } sn_mel_style; /* LOG: natural log of (x + 1e-6), no floor */
@@ -38,6 +39,7 @@ sn_status sn_mel_create(const sn_mel_options *options, sn_mel **out);
 void sn_mel_free(sn_mel *mel);
 /* Frames for `samples` mono samples: samples / hop, at least 1 (Whisper drops the last centred frame). */
 int64_t sn_mel_frames(const sn_mel *mel, int64_t samples);
-/* pcm: mono at options.rate. out: [frames][mels], f32. */
+/* pcm: mono at options.rate. out: [frames][mels], f32. A sound too short to be mirrored (less than n_fft / 2 + 1
+ * samples) is lengthened with silence. */
 sn_status sn_mel_compute(const sn_mel *mel, const float *pcm, int64_t samples, float *out);
 #endif

@@ -10,10 +10,13 @@
  *
  * A sound that ends before the length its header states, or in which a packet does not decode between others
  * that do, is an error rather than a shorter sound. Junk after the last good packet is not: MP3 files end in
- * tags of many kinds.
+ * tags of many kinds. Raw AAC, and MP3 without a count of frames, cannot be seen to be cut, nor can an Ogg file
+ * that was cut between two pages.
  *
  * FFmpeg logs to stderr through one global level, which is not ours to change. Both contexts we own carry a
- * log offset instead that lifts their messages above any level (see `quiet`). */
+ * log offset instead that lifts their messages above any level (see `quiet`). What is left is a line now and
+ * then for a damaged file, from a parser or a reader of tags inside the file, which log on behalf of neither; a
+ * program that wants none at all calls av_log_set_level itself. */
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
@@ -30,9 +33,11 @@
 
 static const char demuxers[] = "flac,mp3,ogg,mov,mp4,m4a,3gp,3g2,mj2,wav,w64,aac,matroska,webm,aiff,caf";
 static const char decoders[] =
-    "flac,alac,wavpack,vorbis,libvorbis,opus,libopus,mp1,mp1float,mp2,mp2float,mp3,mp3float,aac,aac_fixed,ac3,eac3,"
+    "flac,alac,wavpack,vorbis,libvorbis,opus,libopus,mp1,mp1float,mp2,mp2float,mp3,mp3float,aac,aac_fixed,ac3,"
+    "eac3,"
     "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,"
-    "pcm_f64be,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_g722,gsm,gsm_ms,libgsm_ms,amrnb,amrwb,"
+    "pcm_f64be,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_g722,gsm,gsm_ms,libgsm_ms,amrnb,"
+    "amrwb,"
     "speex,libspeex";
 
 /* Added to a message's level (at most 56): above all that print, below 256 where the levels wrap. */
@@ -78,9 +83,9 @@ static int read_memory(void *opaque, uint8_t *to, int count) {
     return count;
 }
 
-/* The size is kept secret but from the MP3 header: knowing it, FFmpeg logs packets that reach beyond it, without
- * a context and so past our log offset. It reads up to the end and marks such a packet either way. MP3 needs it
- * to believe the count of frames in its header, and with that to drop the encoder's padding. */
+/* The size is kept secret but from the MP3 header: knowing it, FFmpeg logs packets that reach beyond it,
+ * without a context and so past our log offset. It reads up to the end and marks such a packet either way. MP3
+ * needs it to believe the count of frames in its header, and with that to drop the encoder's padding. */
 static int64_t seek_memory(void *opaque, int64_t offset, int whence) {
     memory_file *file = opaque;
     if (whence == AVSEEK_SIZE) return file->sized ? file->size : AVERROR(ENOSYS);
@@ -91,7 +96,8 @@ static int64_t seek_memory(void *opaque, int64_t offset, int whence) {
     return file->at = from + offset;
 }
 
-static int refuse_open(AVFormatContext *format, AVIOContext **io, const char *url, int flags, AVDictionary **options) {
+static int refuse_open(AVFormatContext *format, AVIOContext **io, const char *url, int flags,
+                       AVDictionary **options) {
     (void)format, (void)url, (void)flags, (void)options;
     *io = NULL;
     return AVERROR(EPERM);
@@ -101,9 +107,7 @@ static int refuse_open(AVFormatContext *format, AVIOContext **io, const char *ur
 
 static sn_status no_memory(void) { SN_FAIL(SN_ERR_MEMORY, "out of memory in FFmpeg"); }
 
-static double seconds(const decoder *d) {
-    return d->sound.rate ? (double)d->sound.frames / d->sound.rate : 0;
-}
+static double seconds(const decoder *d) { return d->sound.rate ? (double)d->sound.frames / d->sound.rate : 0; }
 
 static sn_status failed(const decoder *d, int code, const char *what) {
     if (code == AVERROR(ENOMEM)) return no_memory();
@@ -140,20 +144,25 @@ static sn_status open_format(decoder *d) {
     int code = av_dict_set(&options, "format_whitelist", demuxers, 0);
     if (code >= 0) code = av_dict_set(&options, "codec_whitelist", decoders, 0);
     if (code >= 0) code = find_demuxer(d, &demuxer);
-    if (code >= 0) code = avformat_open_input(&d->format, NULL, demuxer, &options); /* frees format on failure */
+    if (code >= 0)
+        code = avformat_open_input(&d->format, NULL, demuxer, &options); /* frees format on failure */
     av_dict_free(&options);
     if (code == AVERROR(ENOMEM)) return no_memory();
     if (code == AVERROR_DEMUXER_NOT_FOUND)
-        SN_FAIL(SN_ERR_FORMAT, "not a sound file: neither WAV nor FLAC, MP3, Ogg, M4A, AAC, Matroska, WebM, AIFF or CAF");
-    if (code < 0) SN_FAIL(SN_ERR_FORMAT, "broken or cut short: a %s file without a whole header", demuxer->name);
+        SN_FAIL(SN_ERR_FORMAT,
+                "not a sound file: neither WAV nor FLAC, MP3, Ogg, M4A, AAC, Matroska, WebM, AIFF or CAF");
+    if (code < 0)
+        SN_FAIL(SN_ERR_FORMAT, "broken or cut short: a %s file without a whole header", demuxer->name);
     return SN_OK;
 }
 
 static sn_status open_stream(decoder *d) {
     for (unsigned i = 0; i < d->format->nb_streams; i++) {
         AVStream *stream = d->format->streams[i];
-        if (!d->stream && stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO) d->stream = stream;
-        else stream->discard = AVDISCARD_ALL;
+        if (!d->stream && stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO)
+            d->stream = stream;
+        else
+            stream->discard = AVDISCARD_ALL;
     }
     if (!d->stream) SN_FAIL(SN_ERR_FORMAT, "%s without a sound stream", d->format->iformat->name);
     const AVCodecParameters *par = d->stream->codecpar;
@@ -181,13 +190,20 @@ static sn_status open_stream(decoder *d) {
 
 static float one_sample(enum AVSampleFormat packed, const uint8_t *p) {
     switch (packed) { /* FFmpeg's own list; S24 does not exist, it comes as S32 */
-    case AV_SAMPLE_FMT_U8: return (float)(*p - 128) / 128;
-    case AV_SAMPLE_FMT_S16: return (float)*(const int16_t *)(const void *)p / 32768;
-    case AV_SAMPLE_FMT_S32: return (float)*(const int32_t *)(const void *)p / 2147483648.0f;
-    case AV_SAMPLE_FMT_S64: return (float)*(const int64_t *)(const void *)p / 9223372036854775808.0f;
-    case AV_SAMPLE_FMT_FLT: return *(const float *)(const void *)p;
-    case AV_SAMPLE_FMT_DBL: return (float)*(const double *)(const void *)p;
-    default: return 0;
+    case AV_SAMPLE_FMT_U8:
+        return (float)(*p - 128) / 128;
+    case AV_SAMPLE_FMT_S16:
+        return (float)*(const int16_t *)(const void *)p / 32768;
+    case AV_SAMPLE_FMT_S32:
+        return (float)*(const int32_t *)(const void *)p / 2147483648.0f;
+    case AV_SAMPLE_FMT_S64:
+        return (float)*(const int64_t *)(const void *)p / 9223372036854775808.0f;
+    case AV_SAMPLE_FMT_FLT:
+        return *(const float *)(const void *)p;
+    case AV_SAMPLE_FMT_DBL:
+        return (float)*(const double *)(const void *)p;
+    default:
+        return 0;
     }
 }
 
@@ -208,20 +224,22 @@ static sn_status append(decoder *d) {
     const int rate = frame->sample_rate, channels = CHANNELS(frame);
     if (!sound->rate) SN_TRY(sn_audio_check(rate, channels, 0, d->most_seconds));
     if (sound->rate && (rate != sound->rate || channels != sound->channels))
-        SN_FAIL(SN_ERR_UNSUPPORTED, "changes from %d Hz, %d channels to %d Hz, %d channels after %.3f s", sound->rate,
-                sound->channels, rate, channels, seconds(d));
+        SN_FAIL(SN_ERR_UNSUPPORTED, "changes from %d Hz, %d channels to %d Hz, %d channels after %.3f s",
+                sound->rate, sound->channels, rate, channels, seconds(d));
     sound->rate = rate;
     sound->channels = channels;
     SN_TRY(sn_audio_check(rate, channels, sound->frames + frame->nb_samples, d->most_seconds));
     SN_TRY(make_room(d, frame->nb_samples));
-    const enum AVSampleFormat format = (enum AVSampleFormat)frame->format, packed = av_get_packed_sample_fmt(format);
+    const enum AVSampleFormat format = (enum AVSampleFormat)frame->format,
+                              packed = av_get_packed_sample_fmt(format);
     const int bytes = av_get_bytes_per_sample(format);
     const bool planar = av_sample_fmt_is_planar(format);
     float *to = sound->pcm + sound->frames * channels;
     for (int c = 0; c < channels; c++) {
         const uint8_t *from = planar ? frame->extended_data[c] : frame->extended_data[0] + c * bytes;
         const int step = planar ? bytes : channels * bytes;
-        for (int i = 0; i < frame->nb_samples; i++) to[(int64_t)i * channels + c] = one_sample(packed, from + (int64_t)i * step);
+        for (int i = 0; i < frame->nb_samples; i++)
+            to[(int64_t)i * channels + c] = one_sample(packed, from + (int64_t)i * step);
     }
     sound->frames += frame->nb_samples;
     return SN_OK;
@@ -239,7 +257,8 @@ static sn_status drain(decoder *d, int *code) {
 }
 
 static sn_status decode_packet(decoder *d) {
-    if (d->packet->flags & AV_PKT_FLAG_CORRUPT) SN_FAIL(SN_ERR_FORMAT, "cut short after %.3f s of sound", seconds(d));
+    if (d->packet->flags & AV_PKT_FLAG_CORRUPT)
+        SN_FAIL(SN_ERR_FORMAT, "cut short after %.3f s of sound", seconds(d));
     int code = avcodec_send_packet(d->codec, d->packet);
     if (code == AVERROR(ENOMEM)) return no_memory();
     const bool sent = code >= 0;
@@ -268,8 +287,10 @@ static bool ogg_is_whole(const memory_file *file) {
 static sn_status check_length(const decoder *d) {
     const AVCodecDescriptor *codec = avcodec_descriptor_get(d->codec->codec_id);
     double stated = 0;
-    if (d->stream->duration > 0) stated = (double)d->stream->duration * av_q2d(d->stream->time_base);
-    else if (d->format->nb_streams == 1 && d->format->duration > 0) stated = (double)d->format->duration / AV_TIME_BASE;
+    if (d->stream->duration > 0)
+        stated = (double)d->stream->duration * av_q2d(d->stream->time_base);
+    else if (d->format->nb_streams == 1 && d->format->duration > 0)
+        stated = (double)d->format->duration / AV_TIME_BASE;
     const bool lossy = !codec || !(codec->props & AV_CODEC_PROP_LOSSLESS);
     const double slack = lossy ? 4096.0 / d->sound.rate + 0.005 * stated : 0.002;
     if (seconds(d) + slack < stated)
@@ -312,7 +333,8 @@ static void close_all(decoder *d) {
     avio_context_free(&d->io);
 }
 
-/* ID3v2 tags before the sound (titles, pictures) are stepped over here: FFmpeg would unpack them all, and log. */
+/* ID3v2 tags before the sound (titles, pictures) are stepped over here: FFmpeg would unpack them all, and log.
+ */
 static size_t after_tags(const unsigned char *bytes, size_t size) {
     enum { HEADER = 10, FOOTER = 0x10 };
     size_t at = 0;

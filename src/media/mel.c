@@ -26,7 +26,7 @@ struct sn_mel {
     sn_mel_options options;
     int bins;
     sn_fft *fft;
-    double *window; /* [n_fft] */
+    double *window;  /* [n_fft] */
     filter *filters; /* [mels] */
     sn_arena memory;
 };
@@ -40,7 +40,8 @@ static double mel_to_hertz(double mel) {
 }
 
 static sn_status check_options(const sn_mel_options *o) {
-    if (o->rate < 1 || o->rate > MOST_RATE) SN_FAIL(SN_ERR_USAGE, "log-mel: rate %d (1 to %d)", o->rate, MOST_RATE);
+    if (o->rate < 1 || o->rate > MOST_RATE)
+        SN_FAIL(SN_ERR_USAGE, "log-mel: rate %d (1 to %d)", o->rate, MOST_RATE);
     if (o->n_fft < 2 || o->n_fft > MOST_FFT)
         SN_FAIL(SN_ERR_USAGE, "log-mel: n_fft %d (2 to %d)", o->n_fft, MOST_FFT);
     if (o->hop < 1 || o->hop > MOST_FFT) SN_FAIL(SN_ERR_USAGE, "log-mel: hop %d (1 to %d)", o->hop, MOST_FFT);
@@ -48,7 +49,8 @@ static sn_status check_options(const sn_mel_options *o) {
         SN_FAIL(SN_ERR_USAGE, "log-mel: %d mel bands (1 to %d)", o->mels, MOST_MELS);
     const double top = o->fmax > 0 ? o->fmax : o->rate / 2.0;
     if (!(o->fmin >= 0 && o->fmax >= 0 && o->fmin < top && top <= o->rate / 2.0))
-        SN_FAIL(SN_ERR_USAGE, "log-mel: from %g to %g Hz does not lie in 0 to %g Hz", o->fmin, top, o->rate / 2.0);
+        SN_FAIL(SN_ERR_USAGE, "log-mel: from %g to %g Hz does not lie in 0 to %g Hz", o->fmin, top,
+                o->rate / 2.0);
     if (o->style != SN_MEL_WHISPER && o->style != SN_MEL_LOG)
         SN_FAIL(SN_ERR_USAGE, "log-mel: unknown style %d", (int)o->style);
     return SN_OK;

@@ -17,9 +17,9 @@
 #include "media/audio_decode.h"
 
 #define CROSSINGS 64
-#define FINE 4096       /* table entries per zero crossing, where interpolated */
-#define CUTOFF 0.95     /* middle of the transition, of the lower Nyquist frequency */
-#define BETA 10.06126   /* Kaiser window, 100 dB */
+#define FINE 4096     /* table entries per zero crossing, where interpolated */
+#define CUTOFF 0.95   /* middle of the transition, of the lower Nyquist frequency */
+#define BETA 10.06126 /* Kaiser window, 100 dB */
 #define BESSEL_TERMS 32
 #define PI 3.14159265358979323846
 #define LOWEST_RATE 1000
@@ -112,8 +112,10 @@ static sn_status plan(kernel *k, int from, int to) {
         if (!k->rows) return SN_ERR_MEMORY;
         for (int64_t phase = 0; phase < k->up; phase++) {
             float *row = k->rows + phase * k->taps;
-            if (2 * phase <= k->up) make_row(k, phase, row);
-            else mirror_row(k, row - (2 * phase - k->up) * k->taps, row);
+            if (2 * phase <= k->up)
+                make_row(k, phase, row);
+            else
+                mirror_row(k, row - (2 * phase - k->up) * k->taps, row);
         }
         return SN_OK;
     }
@@ -150,8 +152,10 @@ static void filter_channel(const kernel *k, const float *padded, int64_t frames,
     int64_t at = 0, phase = 0;
     for (int64_t i = 0; i < frames; i++) {
         const float *row = k->row;
-        if (k->rows) row = k->rows + phase * k->taps;
-        else make_row(k, phase, k->row);
+        if (k->rows)
+            row = k->rows + phase * k->taps;
+        else
+            make_row(k, phase, k->row);
         out[i * channels] = dot(padded + at, row, k->taps);
         phase += k->down;
         at += phase / k->up;
@@ -171,7 +175,8 @@ static sn_status convert(sn_audio *audio, int rate) {
     out = sn_alloc((size_t)(frames * audio->channels), sizeof *out);
     if (!out) goto done;
     for (int c = 0; c < audio->channels; c++) {
-        for (int64_t i = 0; i < audio->frames; i++) padded[k.half - 1 + i] = audio->pcm[i * audio->channels + c];
+        for (int64_t i = 0; i < audio->frames; i++)
+            padded[k.half - 1 + i] = audio->pcm[i * audio->channels + c];
         filter_channel(&k, padded, frames, audio->channels, out + c);
     }
     sn_free(audio->pcm);

@@ -75,7 +75,7 @@ static const struct codec {
     unsigned codec, bytes; /* per sample */
     void (*convert)(const unsigned char *p, int64_t count, float *out);
 } codecs[] = {
-    {PCM, 1, from_u8},    {PCM, 2, from_s16},    {PCM, 3, from_s24},   {PCM, 4, from_s32},
+    {PCM, 1, from_u8},     {PCM, 2, from_s16},    {PCM, 3, from_s24},   {PCM, 4, from_s32},
     {FLOATS, 4, from_f32}, {FLOATS, 8, from_f64}, {ALAW, 1, from_alaw}, {MULAW, 1, from_mulaw},
 };
 
@@ -91,7 +91,8 @@ static sn_status read_format(const unsigned char *p, size_t size, wav *w) {
     w->block = u16(p + 12);
     w->bits = u16(p + 14);
     if (w->codec == EXTENSIBLE) {
-        if (size < 40) SN_FAIL(SN_ERR_FORMAT, "WAV: extensible \"fmt \" of %zu bytes, expected at least 40", size);
+        if (size < 40)
+            SN_FAIL(SN_ERR_FORMAT, "WAV: extensible \"fmt \" of %zu bytes, expected at least 40", size);
         if (memcmp(p + 26, tail, sizeof tail)) SN_FAIL(SN_ERR_UNSUPPORTED, "WAV: a codec without number");
         w->codec = u16(p + 24);
     }

@@ -28,7 +28,8 @@ static wav_file header(unsigned codec, unsigned channels, unsigned rate, unsigne
     wav_file w = {.size = 0};
     const unsigned block = channels * ((bits + 7) / 8);
     put(&w, "RIFF", 4), put32(&w, 36 + promised), put(&w, "WAVEfmt ", 8), put32(&w, 16);
-    put16(&w, codec), put16(&w, channels), put32(&w, rate), put32(&w, rate * block), put16(&w, block), put16(&w, bits);
+    put16(&w, codec), put16(&w, channels), put32(&w, rate), put32(&w, rate * block), put16(&w, block),
+        put16(&w, bits);
     put(&w, "data", 4), put32(&w, promised);
     return w;
 }
@@ -50,7 +51,8 @@ static void expect(const wav_file *w, int rate, int channels, const float *pcm, 
     assert_int_equal(a.channels, channels);
     assert_int_equal(a.frames, frames);
     for (int64_t i = 0; i < frames * channels; i++)
-        if (a.pcm[i] != pcm[i]) fail_msg("sample %d: %.9g, expected %.9g", (int)i, (double)a.pcm[i], (double)pcm[i]);
+        if (a.pcm[i] != pcm[i])
+            fail_msg("sample %d: %.9g, expected %.9g", (int)i, (double)a.pcm[i], (double)pcm[i]);
     sn_audio_free(&a);
 }
 
@@ -106,7 +108,9 @@ static void telephone_codes(void **state) {
     /* the ends and the middle of ITU-T G.711's tables, in 16 bit */
     wav_file w = header(6, 1, 8000, 8, 5);
     put(&w, "\xD5\x55\xAA\x2A\x80", 5);
-    expect(&w, 8000, 1, (const float[]){8 / 32768.0f, -8 / 32768.0f, 32256 / 32768.0f, -32256 / 32768.0f, 5504 / 32768.0f}, 5);
+    expect(&w, 8000, 1,
+           (const float[]){8 / 32768.0f, -8 / 32768.0f, 32256 / 32768.0f, -32256 / 32768.0f, 5504 / 32768.0f},
+           5);
     w = header(7, 1, 8000, 8, 5);
     put(&w, "\xFF\x7F\x80\x00\xBF", 5);
     expect(&w, 8000, 1, (const float[]){0, 0, 32124 / 32768.0f, -32124 / 32768.0f, 1980 / 32768.0f}, 5);
@@ -131,7 +135,8 @@ static void other_chunks_are_stepped_over(void **state) {
     wav_file w = {.size = 0};
     put(&w, "RIFF", 4), put32(&w, 0), put(&w, "WAVE", 4);
     put(&w, "LIST", 4), put32(&w, 3), put(&w, "abc\0", 4); /* odd: one byte of padding */
-    put(&w, "fmt ", 4), put32(&w, 16), put16(&w, 1), put16(&w, 1), put32(&w, 8000), put32(&w, 8000), put16(&w, 1), put16(&w, 8);
+    put(&w, "fmt ", 4), put32(&w, 16), put16(&w, 1), put16(&w, 1), put32(&w, 8000), put32(&w, 8000),
+        put16(&w, 1), put16(&w, 8);
     put(&w, "junk", 4), put32(&w, 0);
     put(&w, "data", 4), put32(&w, 1), put(&w, "\xC0\0", 2);
     put(&w, "LIST", 4), put32(&w, 99);
@@ -211,7 +216,8 @@ static void length_is_limited(void **state) {
     for (int i = 0; i < 500; i++) put32(&w, 0x80808080);
     assert_ok(sn_audio_decode("x", w.bytes, w.size, 2, &a));
     sn_audio_free(&a);
-    assert_fails(sn_audio_decode("x", w.bytes, w.size, 1.999, &a), SN_ERR_FORMAT, "2.000 s of sound, more than the 1.999 s");
+    assert_fails(sn_audio_decode("x", w.bytes, w.size, 1.999, &a), SN_ERR_FORMAT,
+                 "2.000 s of sound, more than the 1.999 s");
     assert_fails(sn_audio_decode("x", w.bytes, w.size, -1, &a), SN_ERR_USAGE, "-1 s");
     assert_fails(sn_audio_decode("x", w.bytes, w.size, (double)NAN, &a), SN_ERR_USAGE, "nan s");
 }

@@ -27,8 +27,8 @@ static const struct format {
     int rate, channels;
     int64_t frames;
 } formats[] = {
-    {"tone.wav", 16000, 1, 3200},   {"tone_alaw.wav", 16000, 1, 3200}, {"tone.flac", 16000, 1, 3200},
-    {"tone.mp3", 44100, 2, 8820},   {"tone.opus", 48000, 1, 9600},     {"tone.webm", 48000, 1, 9600},
+    {"tone.wav", 16000, 1, 3200}, {"tone_alaw.wav", 16000, 1, 3200}, {"tone.flac", 16000, 1, 3200},
+    {"tone.mp3", 44100, 2, 8820}, {"tone.opus", 48000, 1, 9600},     {"tone.webm", 48000, 1, 9600},
     {"tone.m4a", 16000, 1, 4096}, /* AAC in whole frames: the edit list drops the priming only */
 };
 #define FORMATS (sizeof formats / sizeof *formats)
@@ -66,9 +66,10 @@ static void flac_is_wav_bit_for_bit(void **state) {
 /* A codec our WAV reader does not know goes on to FFmpeg (Microsoft ADPCM, one silent block). */
 static void rare_wav_codecs_go_on(void **state) {
     (void)state;
-    unsigned char wav[] = "RIFF\x56\0\0\0WAVEfmt \x32\0\0\0\2\0\1\0\x40\x1f\0\0\0\x10\0\0\x0d\0\4\0\x20\0\x0e\0\7\0"
-                          "\0\1\0\0\0\2\0\xff\0\0\0\0\xc0\0\x40\0\xf0\0\0\0\xcc\1\x30\xff\x88\1\x18\xff"
-                          "data\x0d\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0";
+    unsigned char wav[] =
+        "RIFF\x56\0\0\0WAVEfmt \x32\0\0\0\2\0\1\0\x40\x1f\0\0\0\x10\0\0\x0d\0\4\0\x20\0\x0e\0\7\0"
+        "\0\1\0\0\0\2\0\xff\0\0\0\0\xc0\0\x40\0\xf0\0\0\0\xcc\1\x30\xff\x88\1\x18\xff"
+        "data\x0d\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0";
     sn_audio a;
     assert_ok(sn_audio_decode("x.wav", wav, sizeof wav - 1, 0, &a));
     assert_int_equal(a.rate, 8000);
@@ -87,7 +88,8 @@ static void tags_are_stepped_over(void **state) {
     const size_t tag = 10 + 300;
     unsigned char *tagged = calloc(1, 2 * tag + bytes.size);
     assert_non_null(tagged);
-    for (size_t i = 0; i < 2; i++) memcpy(tagged + i * tag, i ? "ID3\4\0\0\0\0\2\x2C" : "ID3\x63\0\0\0\0\2\x2C", 10);
+    for (size_t i = 0; i < 2; i++)
+        memcpy(tagged + i * tag, i ? "ID3\4\0\0\0\0\2\x2C" : "ID3\x63\0\0\0\0\2\x2C", 10);
     memcpy(tagged + 2 * tag, bytes.data, bytes.size);
     sn_audio a, b;
     assert_ok(sn_audio_decode("a", tagged, 2 * tag + bytes.size, 0, &a));
@@ -155,7 +157,8 @@ static void cut_files_are_refused(void **state) {
             sn_audio a;
             const sn_status status = decode_copy(&bytes, size, size, 0, &a);
             /* an Ogg file may have been cut between two pages, which then is a shorter file */
-            if (status == SN_OK && strcmp(cases[c].name, "tone.opus")) fail_msg("%s cut at %zu", cases[c].name, size);
+            if (status == SN_OK && strcmp(cases[c].name, "tone.opus"))
+                fail_msg("%s cut at %zu", cases[c].name, size);
             sn_audio_free(&a);
         }
         sn_bytes_free(&bytes);
@@ -171,11 +174,14 @@ static void broken_bytes_never_crash(void **state) {
         assert_ok(sn_file_read(path, 1 << 20, &bytes));
         for (size_t at = 0; at < bytes.size; at += at < 256 ? 1 : 31) {
             sn_audio a;
-            const sn_status status = decode_copy(&bytes, bytes.size, at, bytes.data[at] ^ (1 << at % 8 | 0x80), &a);
-            assert_true(status == SN_OK || status == SN_ERR_FORMAT || status == SN_ERR_UNSUPPORTED
-                        || status == SN_ERR_MEMORY);
-            if (status == SN_OK) assert_true(a.frames > 0 && a.rate > 0 && a.channels > 0 && a.pcm);
-            else assert_null(a.pcm);
+            const sn_status status =
+                decode_copy(&bytes, bytes.size, at, bytes.data[at] ^ (1 << at % 8 | 0x80), &a);
+            assert_true(status == SN_OK || status == SN_ERR_FORMAT || status == SN_ERR_UNSUPPORTED ||
+                        status == SN_ERR_MEMORY);
+            if (status == SN_OK)
+                assert_true(a.frames > 0 && a.rate > 0 && a.channels > 0 && a.pcm);
+            else
+                assert_null(a.pcm);
             sn_audio_free(&a);
         }
         sn_bytes_free(&bytes);

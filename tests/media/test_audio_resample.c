@@ -19,8 +19,8 @@ static sn_audio tone(int rate, int64_t frames, int channels, double hertz) {
 }
 
 static const int rates[][2] = {
-    {8000, 16000}, {16000, 8000}, {44100, 16000}, {48000, 16000}, {22050, 16000}, {44100, 48000},
-    {16001, 16000}, {44099, 16000}, {16000, 44099}, {96000, 8000}, {11025, 16000},
+    {8000, 16000},  {16000, 8000},  {44100, 16000}, {48000, 16000}, {22050, 16000}, {44100, 48000},
+    {16001, 16000}, {44099, 16000}, {16000, 44099}, {96000, 8000},  {11025, 16000},
 };
 #define PAIRS (sizeof rates / sizeof *rates)
 
@@ -115,7 +115,9 @@ static void bits_are_the_same_everywhere(void **state) {
     const struct {
         int from, to;
         uint64_t hash;
-    } cases[] = {{44100, 16000, 0xe7c138c545058284}, {8000, 16000, 0xdcfbacdc7c54b0e8}, {16001, 16000, 0x609b64541f3bbc15}};
+    } cases[] = {{44100, 16000, 0xe7c138c545058284},
+                 {8000, 16000, 0xdcfbacdc7c54b0e8},
+                 {16001, 16000, 0x609b64541f3bbc15}};
     for (size_t c = 0; c < 3; c++) {
         sn_audio a = {cases[c].from, 1, 5000, sn_alloc(5000, sizeof(float))};
         assert_non_null(a.pcm);
@@ -146,9 +148,12 @@ static void odd_requests_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tones_pass_unchanged),         cmocka_unit_test(nothing_folds_down),
-        cmocka_unit_test(channels_stay_apart),          cmocka_unit_test(silence_and_constants_stay),
-        cmocka_unit_test(short_sounds_keep_their_length), cmocka_unit_test(bits_are_the_same_everywhere),
+        cmocka_unit_test(tones_pass_unchanged),
+        cmocka_unit_test(nothing_folds_down),
+        cmocka_unit_test(channels_stay_apart),
+        cmocka_unit_test(silence_and_constants_stay),
+        cmocka_unit_test(short_sounds_keep_their_length),
+        cmocka_unit_test(bits_are_the_same_everywhere),
         cmocka_unit_test(odd_requests_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@ static const sn_mel_options whisper = {16000, 400, 160, 80, 0, 0, SN_MEL_WHISPER
 
 static void transform_is_the_sum(void **state) {
     (void)state;
-    const int sizes[] = {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 16, 20, 49, 60, 97, 100, 128, 331, 400, 441, 512, 1001};
+    const int sizes[] = {1,  2,  3,  4,  5,   6,   7,   8,   11,  12,  15,  16,
+                         20, 49, 60, 97, 100, 128, 331, 400, 441, 512, 1001};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         const int n = sizes[s];
         sn_fft *fft;
@@ -57,7 +58,12 @@ static sn_mel_options options_of(const json_t *row) {
     assert_ok(sn_json_number(row, "fmin", 0, &fmin));
     assert_ok(sn_json_number(row, "fmax", 0, &fmax));
     assert_ok(sn_json_string(row, "style", "", &style));
-    return (sn_mel_options){(int)rate, (int)n_fft, (int)hop, (int)mels, fmin, fmax,
+    return (sn_mel_options){(int)rate,
+                            (int)n_fft,
+                            (int)hop,
+                            (int)mels,
+                            fmin,
+                            fmax,
                             strcmp(style, "log") ? SN_MEL_WHISPER : SN_MEL_LOG};
 }
 
@@ -109,7 +115,8 @@ static void frames_are_counted_as_whisper_does(void **state) {
     (void)state;
     sn_mel *mel;
     assert_ok(sn_mel_create(&whisper, &mel));
-    const int64_t cases[][2] = {{0, 1}, {1, 1}, {159, 1}, {160, 1}, {319, 1}, {320, 2}, {16000, 100}, {480000, 3000}};
+    const int64_t cases[][2] = {{0, 1},   {1, 1},   {159, 1},     {160, 1},
+                                {319, 1}, {320, 2}, {16000, 100}, {480000, 3000}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(sn_mel_frames(mel, cases[i][0]), cases[i][1]);
     sn_mel_free(mel);
