@@ -24,6 +24,10 @@ static sn_node to_dtype(sn_rewrite *w, sn_node x, sn_dtype dtype) {
         sn_node origin = {maker->in[0]};
         if (sn_type_of(w->to, origin).dtype == dtype && dtype == SN_F32) return origin;
     }
+    for (size_t i = w->to->n_instrs; i-- > 0;) { /* the same cast once */
+        const sn_instr *cast = &w->to->instrs[i];
+        if (cast->op == SN_CAST && cast->in[0] == x.id && cast->attr.cast.to == (int32_t)dtype) return (sn_node){cast->out[0]};
+    }
     return sn_cast(w->to, x, dtype);
 }
 

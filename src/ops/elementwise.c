@@ -56,7 +56,14 @@ RULE(div) { /* d(a/b) = da/b - (a/b) db/b */
     dx[1] = to_input(g, node, 1, sn_affine(g, sn_mul(g, by, sn_out(node, 0)), -1, 0));
 }
 RULE(affine) { dx[0] = sn_affine(g, dy[0], node->attr.affine.scale, 0); }
-RULE(relu) { dx[0] = bwd(g, SN_RELU_BWD, sn_out(node, 0), dy[0]); }
+
+/* Did a max-pool over this ReLU's output make dy? Its rule has then masked it already. */
+static bool masked_by_pool(const sn_graph *g, const sn_instr *relu, sn_node dy) {
+    if (dy.id < 0) return false;
+    const sn_instr *maker = &g->instrs[g->values[dy.id].maker];
+    return maker->op == SN_MAXPOOL_BWD && g->instrs[g->values[maker->in[1]].maker].in[0] == relu->out[0];
+}
+RULE(relu) { dx[0] = masked_by_pool(g, node, dy[0]) ? dy[0] : bwd(g, SN_RELU_BWD, sn_out(node, 0), dy[0]); }
 RULE(tanh) { dx[0] = bwd(g, SN_TANH_BWD, sn_out(node, 0), dy[0]); }
 RULE(sigmoid) { dx[0] = bwd(g, SN_SIGMOID_BWD, sn_out(node, 0), dy[0]); }
 RULE(gelu) { dx[0] = bwd(g, SN_GELU_BWD, sn_in(node, 0), dy[0]); }

@@ -144,7 +144,14 @@ SHAPE(pool_bwd) {
     for (int i = 0; i < 2; i++) out[0].shape.dim[1 + i] = attr->pool.in_size[i];
     return SN_OK;
 }
-RULE(maxpool) { dx[0] = sn_emit(g, SN_MAXPOOL_BWD, (sn_node[]){dy[0], sn_out(node, 1)}, 2, &node->attr); }
+/* Behind a ReLU the pooled value is positive exactly where the chosen one was, so the ReLU's gradient is taken here, on
+ * the small side of the window; the ReLU's own rule sees that and passes its cotangent on. */
+RULE(maxpool) {
+    sn_node d = dy[0];
+    if (g->instrs[g->values[node->in[0]].maker].op == SN_RELU)
+        d = sn_emit(g, SN_RELU_BWD, (sn_node[]){sn_out(node, 0), d}, 2, NULL);
+    dx[0] = sn_emit(g, SN_MAXPOOL_BWD, (sn_node[]){d, sn_out(node, 1)}, 2, &node->attr);
+}
 RULE(avgpool) { dx[0] = sn_emit(g, SN_AVGPOOL_BWD, dy, 1, &node->attr); }
 
 /* ---- softmax and norms ---- */
