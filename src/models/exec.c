@@ -40,6 +40,8 @@ sn_status sn_exec_create(const sn_model *m, sn_exec **out) {
     return SN_OK;
 }
 
+const sn_model *sn_exec_model(const sn_exec *e) { return e->m; }
+
 static void free_vectors(slot *s) {
     sn_free(s->vectors);
     sn_free(s->absent);

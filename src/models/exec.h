@@ -7,6 +7,7 @@
 typedef struct sn_exec sn_exec;
 sn_status sn_exec_create(const sn_model *m, sn_exec **out);
 void sn_exec_free(sn_exec *e);
+const sn_model *sn_exec_model(const sn_exec *e);
 
 /* values[t]: [n][K] of target t, valid until the next run. */
 sn_status sn_exec_predict(sn_exec *e, const sn_batch *batch, const float **values);

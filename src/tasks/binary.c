@@ -52,5 +52,10 @@ static sn_status metrics(const sn_feature *target, const sn_sample *const *sampl
 }
 static json_t *predict(const sn_feature *target, const float *values, int top) { return sn_task_category.predict(target, values, top); }
 
+static double score(const sn_feature *target, const sn_sample *sample, const float *values) {
+    return sn_task_category.score(target, sample, values);
+}
+
 static const char *const keys[] = {"type", "positive_weight", "weight", NULL};
-const sn_task sn_task_binary = {"binary", 1u << SN_KIND_BINARY, keys, 2, width, head, loss, link, collate, metrics, "accuracy", true, predict};
+const sn_task sn_task_binary = {"binary", 1u << SN_KIND_BINARY, keys, 2, width, head, loss, link, collate, metrics, "accuracy", true,
+                                predict, score};

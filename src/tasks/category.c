@@ -4,7 +4,7 @@
  * summed weights of the labels, as PyTorch does. */
 #include "tasks/task.h"
 
-#include <stdlib.h>
+#include <math.h>
 
 #include "tasks/metrics.h"
 
@@ -89,6 +89,14 @@ static json_t *predict(const sn_feature *target, const float *values, int top) {
     return json_pack("{s:s, s:f, s:o}", "value", sn_feature_class(target, best), "probability", (double)values[best], "top", list);
 }
 
+static double score(const sn_feature *target, const sn_sample *sample, const float *values) {
+    if (!sample || sample->number < 0) return NAN;
+    int n = sn_feature_classes(target), best = 0;
+    for (int i = 1; i < n; i++)
+        if (values[i] > values[best]) best = i;
+    return best == (int)sample->number ? 1 : 0;
+}
+
 static const char *const keys[] = {"type", "label_smoothing", "class_weights", "weight", NULL};
 const sn_task sn_task_category = {"category", 1u << SN_KIND_CATEGORY | 1u << SN_KIND_BINARY, keys, 2, width, head, loss, link,
-                                  collate, metrics, "accuracy", true, predict};
+                                  collate, metrics, "accuracy", true, predict, score};

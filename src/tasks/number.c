@@ -82,5 +82,14 @@ static json_t *predict(const sn_feature *target, const float *values, int top) {
     return json_pack("{s:f}", "value", (double)values[0]);
 }
 
+static double score(const sn_feature *target, const sn_sample *sample, const float *values) {
+    double mean, std;
+    if (!sample) return NAN;
+    sn_feature_scale(target, &mean, &std);
+    double error = sample->number * std + mean - (double)values[0];
+    return error * error;
+}
+
 static const char *const keys[] = {"type", "delta", "weight", NULL};
-const sn_task sn_task_number = {"number", 1u << SN_KIND_NUMBER, keys, 2, width, head, loss, link, collate, metrics, "r2", true, predict};
+const sn_task sn_task_number = {"number", 1u << SN_KIND_NUMBER, keys, 2, width, head, loss, link, collate, metrics, "r2", true,
+                                predict, score};

@@ -27,6 +27,9 @@ typedef struct sn_task {
     bool more_is_better;
     /* {"value":…, "probability":…, "top":[…]} of one row's values. */
     json_t *(*predict)(const sn_feature *target, const float *values, int top);
+    /* How well one row was predicted, for paired comparisons: 1 or 0 (right or wrong), or the squared error; NaN
+     * where the target is not known. */
+    double (*score)(const sn_feature *target, const sn_sample *sample, const float *values);
 } sn_task;
 
 /* Row by name for a column kind (NULL or "": the default of the kind). */
