@@ -97,7 +97,7 @@ static sn_status run_batchnorm(const sn_kernel_plan *plan, const sn_kernel_args 
         if (args->out[1]) ((float *)args->out[1])[i] = mean[i];
         if (args->out[2]) ((float *)args->out[2])[i] = variance[i];
     }
-    sn_parallel(plan->threads, sn_pieces(j.rows, j.per), scale_chunk, &j);
+    if (args->out[0]) sn_parallel(plan->threads, sn_pieces(j.rows, j.per), scale_chunk, &j);
     return SN_OK;
 }
 static sn_status scratch_forward(const sn_kernel_request *request, sn_kernel_plan *plan) {

@@ -42,7 +42,7 @@ static void forward_row(const job *j, int64_t row) {
     double mean, variance;
     statistics(p->in[0], in[0], row * j->width, j->width, &mean, &variance);
     float centre = (float)mean, rstd = (float)(1.0 / sqrt(variance + (double)p->attr.norm.eps));
-    for (int64_t i = 0; i < j->width; i += SN_BLOCK) {
+    for (int64_t i = 0; i < j->width && out[0]; i += SN_BLOCK) {
         int n = sn_block_size(j->width - i);
         int64_t at = row * j->width + i;
         const float *x = sn_block_in(p->in[0], in[0], at, n, a);

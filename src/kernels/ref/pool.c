@@ -53,7 +53,7 @@ static void max_cell(const job *j, int64_t n, int64_t oy, int64_t ox, int64_t at
                 where[k] = more ? here : where[k];
             }
         }
-    sn_block_put(p->out[0], j->args->out[0], at4(j->y, n, oy, ox, at), count, best);
+    if (j->args->out[0]) sn_block_put(p->out[0], j->args->out[0], at4(j->y, n, oy, ox, at), count, best);
     int32_t *taps = j->args->out[1];
     if (p->opaque[1]) memcpy(taps + at4(j->y, n, oy, ox, at), where, (size_t)count * sizeof *where);
 }

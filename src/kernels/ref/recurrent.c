@@ -124,7 +124,7 @@ static void row_chunk(void *context, int64_t row) {
     const float *const *in = (const float *const *)j->args->in;
     float *gx = (float *)j->args->scratch + row * 2 * (j->gates + j->width), *gh = gx + j->gates;
     float *h = gh + j->gates, *c = h + j->width;
-    float *y = (float *)j->args->out[0] + row * j->steps * j->width;
+    float *y = j->args->out[0] ? (float *)j->args->out[0] + row * j->steps * j->width : NULL;
     int64_t saved = j->cell->saved * j->width;
     float *keep = j->plan->opaque[1] ? (float *)j->args->out[1] + row * j->steps * saved : NULL;
     memset(h, 0, 2 * (size_t)j->width * sizeof *h);
@@ -132,7 +132,7 @@ static void row_chunk(void *context, int64_t row) {
         affine(j->gates, j->inputs, in[1], in[0] + (row * j->steps + t) * j->inputs, in[3], gx);
         affine(j->gates, j->width, in[2], h, in[4], gh);
         j->cell->forward(j->width, gx, gh, h, c, keep ? keep + t * saved : NULL);
-        memcpy(y + t * j->width, h, (size_t)j->width * sizeof *h);
+        if (y) memcpy(y + t * j->width, h, (size_t)j->width * sizeof *h);
     }
 }
 
@@ -145,7 +145,7 @@ static sn_status run_recurrent(const sn_kernel_plan *plan, const sn_kernel_args 
 static sn_status sizes(const sn_kernel_request *request, sn_kernel_plan *plan) {
     sn_shape x = request->in[0].shape, w = request->in[2].shape;
     plan->scratch = (size_t)(x.dim[0] * 2 * (w.dim[0] + w.dim[1])) * sizeof(float);
-    if (request->attr->rnn.saves)
+    if (request->attr->rnn.saves && !(request->unused & 2u))
         plan->opaque[1] = (size_t)(x.dim[0] * x.dim[1] * sn_cell_of(request->op)->saved * w.dim[1]) * sizeof(float);
     return SN_OK;
 }

@@ -136,7 +136,7 @@ static void max_row(void *context, int64_t row) {
                 where[k] = more ? (int32_t)t : where[k];
             }
         }
-        sn_block_put(j->plan->out[0], j->args->out[0], row * j->width + at, n, best);
+        if (j->args->out[0]) sn_block_put(j->plan->out[0], j->args->out[0], row * j->width + at, n, best);
         if (out) memcpy(out + row * j->width + at, where, (size_t)n * sizeof *where);
     }
 }

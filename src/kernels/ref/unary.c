@@ -13,6 +13,16 @@
         }                                                                                                   \
     }
 
+/* The same for expressions that call libm: nothing to vectorise. */
+#define UNARY_CALL(name, expression)                                                                        \
+    static void name(const float *x, float *y, int n, const sn_attr *attr) {                                \
+        (void)attr;                                                                                         \
+        for (int i = 0; i < n; i++) {                                                                       \
+            float v = x[i];                                                                                 \
+            y[i] = (expression);                                                                            \
+        }                                                                                                   \
+    }
+
 static const float SQRT_HALF = 0.70710678f;    /* 1/sqrt(2) */
 static const float GELU_TANH_K = 0.79788456f;  /* sqrt(2/pi) */
 static const float GELU_TANH_C = 0.044715f;
@@ -25,12 +35,12 @@ UNARY(do_tanh, sn_vtanh(v))
 UNARY(do_sigmoid, sn_vsigmoid(v))
 UNARY(do_silu, v * sn_vsigmoid(v))
 UNARY(do_exp, sn_vexp(v))
-UNARY(do_log, logf(v))
+UNARY_CALL(do_log, logf(v))
 UNARY(do_sqrt, sqrtf(v))
 UNARY(do_square, v * v)
 UNARY(do_abs, fabsf(v))
 UNARY(do_sign, v > 0.0f ? 1.0f : v < 0.0f ? -1.0f : v)
-UNARY(do_softplus, (v > 0.0f ? v : 0.0f) + log1pf(expf(-fabsf(v))))
+UNARY_CALL(do_softplus, (v > 0.0f ? v : 0.0f) + log1pf(expf(-fabsf(v))))
 UNARY(do_clamp, v < attr->clamp.low ? attr->clamp.low : v > attr->clamp.high ? attr->clamp.high : v)
 UNARY(do_huber, fabsf(v) <= attr->huber.delta ? 0.5f * v * v : attr->huber.delta * (fabsf(v) - 0.5f * attr->huber.delta))
 
