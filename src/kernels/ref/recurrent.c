@@ -90,24 +90,24 @@ static void gru_backward(int64_t width, const float *h, const float *before, con
     }
 }
 
-static const sn_cell rnn = {1, 0, rnn_forward, rnn_backward}, lstm = {4, 5, lstm_forward, lstm_backward},
+static const sn_ref_cell rnn = {1, 0, rnn_forward, rnn_backward}, lstm = {4, 5, lstm_forward, lstm_backward},
                      gru = {3, 4, gru_forward, gru_backward};
-static const sn_cell *const cell_of[SN_OP_COUNT] = {[SN_RNN] = &rnn,       [SN_LSTM] = &lstm,       [SN_GRU] = &gru,
+static const sn_ref_cell *const cell_of[SN_OP_COUNT] = {[SN_RNN] = &rnn,       [SN_LSTM] = &lstm,       [SN_GRU] = &gru,
                                                     [SN_RNN_BWD] = &rnn,   [SN_LSTM_BWD] = &lstm,   [SN_GRU_BWD] = &gru};
-const sn_cell *sn_cell_of(sn_op op) { return cell_of[op]; }
+const sn_ref_cell *sn_ref_cell_of(sn_op op) { return cell_of[op]; }
 
 /* ---- forward ---- */
 
 typedef struct job {
     const sn_kernel_plan *plan;
     const sn_kernel_args *args;
-    const sn_cell *cell;
+    const sn_ref_cell *cell;
     int64_t steps, inputs, width, gates; /* T, I, H, G*H */
 } job;
 
 static job job_of(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     sn_shape x = plan->in[0].shape, w = plan->in[2].shape;
-    return (job){plan, args, sn_cell_of(plan->op), x.dim[1], x.dim[2], w.dim[1], w.dim[0]};
+    return (job){plan, args, sn_ref_cell_of(plan->op), x.dim[1], x.dim[2], w.dim[1], w.dim[0]};
 }
 
 /* y = w v + b for w [rows, n] */
@@ -146,7 +146,7 @@ static sn_status sizes(const sn_kernel_request *request, sn_kernel_plan *plan) {
     sn_shape x = request->in[0].shape, w = request->in[2].shape;
     plan->scratch = (size_t)(x.dim[0] * 2 * (w.dim[0] + w.dim[1])) * sizeof(float);
     if (request->attr->rnn.saves && !(request->unused & 2u))
-        plan->opaque[1] = (size_t)(x.dim[0] * x.dim[1] * sn_cell_of(request->op)->saved * w.dim[1]) * sizeof(float);
+        plan->opaque[1] = (size_t)(x.dim[0] * x.dim[1] * sn_ref_cell_of(request->op)->saved * w.dim[1]) * sizeof(float);
     return SN_OK;
 }
 SN_REF_SCRATCH(rnn, sn_ref_accepts_f32, run_recurrent, sizes)

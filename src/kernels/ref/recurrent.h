@@ -7,7 +7,7 @@
 #define SN_KERNELS_REF_RECURRENT_H
 #include "kernels/ref/ref.h"
 
-typedef struct sn_cell {
+typedef struct sn_ref_cell {
     int gates, saved;
     /* h and c (LSTM) are the state before and after; keep (or NULL) takes the saved values. */
     void (*forward)(int64_t width, const float *gx, const float *gh, float *h, float *c, float *keep);
@@ -16,7 +16,7 @@ typedef struct sn_cell {
      * gates to the position before. */
     void (*backward)(int64_t width, const float *h, const float *before, const float *kept, const float *kept_before,
                      float *dh, float *dc, float *dgx, float *dgh);
-} sn_cell;
+} sn_ref_cell;
 /* The cell of a forward or backward op. */
-const sn_cell *sn_cell_of(sn_op op);
+const sn_ref_cell *sn_ref_cell_of(sn_op op);
 #endif

@@ -9,14 +9,14 @@
 typedef struct job {
     const sn_kernel_plan *plan;
     const sn_kernel_args *args;
-    const sn_cell *cell;
+    const sn_ref_cell *cell;
     int64_t rows, steps, inputs, width, gates;
     float *dgx, *dgh, *state; /* state: dh and dc of each row */
 } job;
 
 static job job_of(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     sn_shape x = plan->in[0].shape, w = plan->in[2].shape;
-    job j = {.plan = plan, .args = args, .cell = sn_cell_of(plan->op), .rows = x.dim[0], .steps = x.dim[1],
+    job j = {.plan = plan, .args = args, .cell = sn_ref_cell_of(plan->op), .rows = x.dim[0], .steps = x.dim[1],
              .inputs = x.dim[2], .width = w.dim[1], .gates = w.dim[0]};
     j.dgx = args->scratch;
     j.dgh = j.dgx + j.rows * j.steps * j.gates;
