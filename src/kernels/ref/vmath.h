@@ -1,7 +1,6 @@
 /* vmath.h: exp, tanh, logistic and erf as straight-line f32 code that compilers vectorise (libm's are calls).
- * Errors: exp, sigmoid 2e-7 relative; tanh 3e-7 relative; erf 2e-7 absolute. Results below the smallest normal
- * number are 0. The polynomials for erf are Chebyshev fits made for this file: erf(x)/x in x² on [0, 1], and
- * log(erfc(x)) + x² on [1, 4]. */
+ * Errors: exp 2e-7, tanh and sigmoid 3e-7 relative; erf 2e-7 absolute; exp below 3e-38 is 0. The polynomials for
+ * erf are Chebyshev fits made for this file: erf(x)/x in x² on [0, 1], and log(erfc(x)) + x² on [1, 4]. */
 #ifndef SN_KERNELS_REF_VMATH_H
 #define SN_KERNELS_REF_VMATH_H
 #include <math.h>
@@ -10,8 +9,9 @@
 
 static inline float sn_vexp(float x) {
     /* x = k ln2 + r, |r| <= ln2 / 2; adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. */
-    float c = x > 88.72f ? 88.72f : x;
-    c = c < -87.33f ? -87.33f : c;
+    const float most = 88.7228f, least = -86.6f;
+    float c = x > most ? most : x;
+    c = c < least ? least : c;
     float shifted = c * 1.44269504f + 12582912.0f, k = shifted - 12582912.0f;
     float r = c - k * 0.693359375f;
     r = r + k * 2.12194440e-4f;
@@ -24,12 +24,12 @@ static inline float sn_vexp(float x) {
     p = p * r * r + r + 1.0f;
     uint32_t bits;
     memcpy(&bits, &shifted, 4);
-    bits = (bits + 126u) << 23; /* 2^(k-1): k = 128 must not overflow the exponent */
+    bits = (bits + 126u) << 23; /* 2^(k-1), as k = 128 has no exponent */
     float scale;
     memcpy(&scale, &bits, 4);
     float y = p * scale * 2.0f;
-    y = x > 88.72f ? (x > 88.722839f ? INFINITY : y * 1.0028430f) : y;
-    y = x < -87.33f ? 0.0f : y;
+    y = x > most ? INFINITY : y;
+    y = x < least ? 0.0f : y;
     return x != x ? x : y;
 }
 
