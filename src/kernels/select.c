@@ -1,5 +1,5 @@
 /* select.c: which kernel computes an instruction: the first column, in the order dnnl, simd, ref, that accepts
- * it. A backward op stays in its forward op's column, because their workspace is private to that column. */
+ * it. An op that reads a workspace stays in the column that wrote it: workspaces are private. */
 #include <stdio.h>
 
 #include "kernels/kernel.h"
@@ -25,10 +25,12 @@ static void fill(const sn_kernel_request *r, sn_kernel_plan *plan) {
     for (int i = 0; i < r->n_out; i++) plan->out[i] = r->out[i];
 }
 
-/* The columns that may compute a backward op after this forward plan. */
+/* The columns that may compute this: for an op that reads a workspace, the one that wrote it. */
 static unsigned allowed(const sn_kernel_request *r, unsigned backends) {
     const sn_kernel_plan *forward = r->forward;
-    if (!forward || !forward->kernel) return backends;
+    bool reads = false;
+    for (int i = 0; i < r->n_in; i++) reads |= r->in[i].dtype == SN_OPAQUE;
+    if (!reads || !forward || !forward->kernel) return backends;
     for (int i = 0; i < COLUMNS; i++)
         if (columns[i].kernels[forward->op] == forward->kernel) return columns[i].backend;
     return backends;
