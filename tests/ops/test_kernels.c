@@ -105,8 +105,11 @@ static void columns_agree(void **state) {
             failures += versus(c, "bf16", narrow, ref, BF16_MOST, &refused);
         }
 #ifdef SN_DNNL
-    if (ran < 40) fail_msg("only %d cases ran in another column", ran);
+    enum { LEAST = 40 };
+#else
+    enum { LEAST = 0 };
 #endif
+    if (ran < LEAST) fail_msg("only %d cases ran in another column", ran);
     assert_int_equal(failures, 0);
 }
 
