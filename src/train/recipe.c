@@ -2,7 +2,6 @@
  * learning_rate_scheduler {type, …}, early_stop, gradient_clipping, seed. */
 #include "train/recipe.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -66,15 +65,13 @@ static sn_status read_schedule(const json_t *block, sn_recipe *r) {
     SN_TRY(sn_json_number(o, "warmup_fraction", 0, &s->warmup_fraction));
     SN_TRY(sn_json_number(o, "decay", 0.1, &s->decay));
     SN_TRY(sn_json_int(o, "every", 5, &s->every));
-    SN_TRY(sn_json_number(o, "rise", 0.3, &s->rise));
-    return sn_schedule_check(s);
+    return sn_json_number(o, "rise", 0.3, &s->rise);
 }
 
 static sn_status check(const sn_recipe *r) {
     if (r->epochs < 1) SN_FAIL(SN_ERR_USAGE, "epochs must be at least 1");
     if (r->batch < 1) SN_FAIL(SN_ERR_USAGE, "batch_size must be at least 1");
-    if (!(r->schedule.learning_rate > 0) || !isfinite(r->schedule.learning_rate))
-        SN_FAIL(SN_ERR_USAGE, "learning_rate must be more than 0");
+    SN_TRY(sn_schedule_check(&r->schedule));
     if (!(r->modality_dropout >= 0) || r->modality_dropout >= 1) SN_FAIL(SN_ERR_USAGE, "modality_dropout must be in [0, 1)");
     if (!(r->clip >= 0)) SN_FAIL(SN_ERR_USAGE, "gradient_clipping must be at least 0");
     return SN_OK;
