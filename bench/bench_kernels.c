@@ -200,15 +200,19 @@ static sn_status matmuls(const options *o, sn_dtype t) {
 }
 
 static sn_status convolutions(const options *o, sn_dtype t) {
-    static const int64_t sizes[][6] = {/* batch, side, in, out, kernel, pad */
-                                       {32, 224, 3, 64, 3, 1},  {32, 112, 64, 128, 3, 1}, {32, 56, 128, 256, 3, 1},
-                                       {64, 64, 3, 16, 3, 1},   {64, 32, 16, 32, 3, 1},   {64, 16, 32, 64, 3, 1}};
+    static const int64_t sizes[][7] = {/* batch, side, in, out, kernel, pad, stride */
+                                       {32, 224, 3, 64, 3, 1, 1},    {32, 112, 64, 128, 3, 1, 1},
+                                       {32, 56, 128, 256, 3, 1, 1},  {64, 64, 3, 16, 3, 1, 1},
+                                       {64, 32, 16, 32, 3, 1, 1},    {64, 16, 32, 64, 3, 1, 1},
+                                       {16, 224, 3, 64, 7, 3, 2},    {16, 56, 64, 64, 1, 0, 1},
+                                       {16, 224, 3, 768, 16, 0, 16}, {16, 224, 3, 768, 32, 0, 32}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const int64_t *s = sizes[i];
         sn_type x = typed(t, SN_SHAPE(s[0], s[1], s[1], s[2])), w = typed(t, SN_SHAPE(s[3], s[2], s[4], s[4]));
-        sn_type y = typed(t, SN_SHAPE(s[0], s[1], s[1], s[3]));
-        int side = (int)s[1], k = (int)s[4], p = (int)s[5];
-        sn_attr attr = {.conv = {{1, 1}, {p, p, p, p}, {1, 1}, 1, SN_ACT_RELU, {side, side}, {k, k}}};
+        int side = (int)s[1], k = (int)s[4], p = (int)s[5], stride = (int)s[6];
+        int64_t over = (s[1] + 2 * s[5] - s[4]) / s[6] + 1;
+        sn_type y = typed(t, SN_SHAPE(s[0], over, over, s[3]));
+        sn_attr attr = {.conv = {{stride, stride}, {p, p, p, p}, {1, 1}, 1, SN_ACT_RELU, {side, side}, {k, k}}};
         work forward = {.op = SN_CONV, .attr = attr, .n_in = 3, .params = 6,
                         .in = {x, w, typed(SN_F32, SN_SHAPE(s[3]))}};
         attr.conv.act = SN_ACT_NONE;
