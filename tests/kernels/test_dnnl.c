@@ -3,7 +3,9 @@
 #include "test.h"
 
 #include <math.h>
+#include <pthread.h>
 
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "kernels/kernel.h"
@@ -393,11 +395,128 @@ static void errors_name_the_operation(void **state) {
     done(&b);
 }
 
+static double activated(sn_act act, double x) {
+    switch (act) {
+    case SN_ACT_RELU: return x > 0 ? x : 0;
+    case SN_ACT_GELU: return x * 0.5 * (1 + erf(x / sqrt(2)));
+    case SN_ACT_GELU_TANH: return x * 0.5 * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    case SN_ACT_TANH: return tanh(x);
+    case SN_ACT_SIGMOID: return sigmoid(x);
+    case SN_ACT_SILU: return x * sigmoid(x);
+    default: return x;
+    }
+}
+
+static void activations_follow_the_bias(void **state) {
+    (void)state;
+    for (int act = SN_ACT_NONE; act <= SN_ACT_SILU; act++) {
+        bench plain = {.op = SN_CONV, .attr.conv = {{1, 1}, {1, 1, 1, 1}, {1, 1}, 1, 0, {5, 5}, {3, 3}}};
+        give(&plain, SN_F32, SN_SHAPE(2, 5, 5, 16));
+        give(&plain, SN_F32, SN_SHAPE(16, 16, 3, 3));
+        give(&plain, SN_F32, SN_SHAPE(16));
+        want(&plain, SN_F32, SN_SHAPE(2, 5, 5, 16));
+        bench with = plain;
+        with.attr.conv.act = act;
+        assert_ok(go(&plain));
+        assert_ok(go(&with));
+        for (int64_t i = 0; i < 2 * 25 * 16; i++)
+            close_to(at(with.out[0], SN_F32, i), activated((sn_act)act, at(plain.out[0], SN_F32, i)), 2e-6,
+                     "activation", i);
+        free(with.out[0]);
+        done(&plain);
+    }
+}
+
+/* ---- a prepared state belongs to nobody ---- */
+typedef struct runner {
+    const sn_kernel_plan *plan;
+    void *in[5], *out[2], *scratch;
+    sn_status status;
+} runner;
+
+static void *run_often(void *context) {
+    runner *r = context;
+    r->status = sn_threads_enter(THREADS);
+    sn_kernel_args args = {r->in, r->out, r->scratch, NULL};
+    for (int i = 0; i < 50 && r->status == SN_OK; i++) r->status = r->plan->run(r->plan, &args);
+    return NULL;
+}
+
+static void two_threads_run_one_state(void **state) {
+    (void)state;
+    enum { ROWS = 16, STEPS = 6, IN = 32, HIDDEN = 48 };
+    const size_t y_bytes = sizeof(float) * ROWS * STEPS * HIDDEN;
+    sn_attr attr = {.rnn.saves = 1};
+    sn_type in[5] = {type_of(SN_F32, SN_SHAPE(ROWS, STEPS, IN)), type_of(SN_F32, SN_SHAPE(3 * HIDDEN, IN)),
+                     type_of(SN_F32, SN_SHAPE(3 * HIDDEN, HIDDEN)), type_of(SN_F32, SN_SHAPE(3 * HIDDEN)),
+                     type_of(SN_F32, SN_SHAPE(3 * HIDDEN))};
+    sn_type out[2] = {type_of(SN_F32, SN_SHAPE(ROWS, STEPS, HIDDEN)), type_of(SN_OPAQUE, SN_SHAPE(0))};
+    sn_kernel_request r = {.op = SN_GRU, .attr = &attr, .n_in = 5, .n_out = 2, .in = in, .out = out,
+                           .threads = THREADS, .isa = sn_isa_detect()};
+    sn_kernel_plan plan;
+    assert_ok(sn_kernel_select(&r, SN_USE_DNNL, &plan));
+    runner runners[2] = {{.plan = &plan}, {.plan = &plan}};
+    pthread_t threads[2];
+    void *numbers_of[5];
+    for (int k = 0; k < 5; k++) numbers_of[k] = numbers(in[k], (uint64_t)k);
+    for (int i = 0; i < 2; i++) {
+        memcpy(runners[i].in, numbers_of, sizeof numbers_of);
+        runners[i].out[0] = malloc(y_bytes);
+        runners[i].out[1] = aligned_alloc(64, (plan.opaque[1] + 127) & ~(size_t)63);
+        runners[i].scratch = aligned_alloc(64, (plan.scratch + 127) & ~(size_t)63);
+        assert_int_equal(pthread_create(&threads[i], NULL, run_often, &runners[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) (void)pthread_join(threads[i], NULL);
+    for (int i = 0; i < 2; i++) assert_int_equal(runners[i].status, SN_OK);
+    assert_memory_equal(runners[0].out[0], runners[1].out[0], y_bytes);
+    for (int i = 0; i < 2; i++) {
+        free(runners[i].out[0]);
+        free(runners[i].out[1]);
+        free(runners[i].scratch);
+    }
+    for (int k = 0; k < 5; k++) free(numbers_of[k]);
+    sn_kernel_release(&plan);
+}
+
+/* Each of our own allocations in turn fails at prepare: the error says so and nothing leaks. */
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    static const sn_op ops[] = {SN_MATMUL, SN_CONV, SN_GRU};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        bench b = {.op = ops[i]};
+        if (ops[i] == SN_MATMUL) {
+            give(&b, SN_F32, SN_SHAPE(4, 5));
+            give(&b, SN_F32, SN_SHAPE(5, 6));
+            want(&b, SN_F32, SN_SHAPE(4, 6));
+        } else if (ops[i] == SN_CONV) {
+            give(&b, SN_F32, SN_SHAPE(1, 4, 4, 3));
+            give(&b, SN_F32, SN_SHAPE(8, 3, 3, 3));
+            want(&b, SN_F32, SN_SHAPE(1, 2, 2, 8));
+        } else {
+            const sn_shape shapes[5] = {SN_SHAPE(2, 3, 4), SN_SHAPE(15, 4), SN_SHAPE(15, 5), SN_SHAPE(15), SN_SHAPE(15)};
+            for (int k = 0; k < 5; k++) give(&b, SN_F32, shapes[k]);
+            want(&b, SN_F32, SN_SHAPE(2, 3, 5));
+            want(&b, SN_OPAQUE, SN_SHAPE(0));
+        }
+        sn_status status = SN_ERR_MEMORY;
+        int n = 0;
+        while (status == SN_ERR_MEMORY) {
+            sn_alloc_fail_after(++n);
+            status = go(&b);
+        }
+        sn_alloc_fail_after(0);
+        assert_ok(status);
+        assert_true(n > 1);
+        done(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_in_every_orientation), cmocka_unit_test(convolutions),
         cmocka_unit_test(maximum_goes_there_and_back),   cmocka_unit_test(recurrent_cells_are_pytorchs),
-        cmocka_unit_test(errors_name_the_operation),
+        cmocka_unit_test(errors_name_the_operation),     cmocka_unit_test(activations_follow_the_bias),
+        cmocka_unit_test(two_threads_run_one_state),     cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ sn_status sn_dnnl_fail(dnnl_status_t status, const char *what, const char *doing
     static const char *const names[] = {"success", "out of memory", "invalid arguments", "unimplemented",
                                         "last implementation reached", "runtime error", "not required"};
     size_t n = (size_t)status;
-    SN_FAIL(SN_ERR_BACKEND, "%s: oneDNN, %s: %s", what, doing,
+    SN_FAIL(status == dnnl_out_of_memory ? SN_ERR_MEMORY : SN_ERR_BACKEND, "%s: oneDNN, %s: %s", what, doing,
             n < sizeof names / sizeof *names ? names[n] : "unknown error");
 }
 
