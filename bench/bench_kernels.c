@@ -100,7 +100,7 @@ static const char *impl_of(const sn_kernel_plan *plan, unsigned backend) {
     return "";
 }
 
-static void print(const work *w, const sn_type *out, int n_out, const ran *r, unsigned backend, double seconds) {
+static void print(const work *w, const sn_type *out, const ran *r, unsigned backend, double seconds) {
     char shape[SN_SHAPE_TEXT], text[256] = "";
     size_t used = 0;
     for (int i = 0; i < w->n_in && i < 2; i++)
@@ -109,7 +109,6 @@ static void print(const work *w, const sn_type *out, int n_out, const ran *r, un
         (void)snprintf(text + used, sizeof text - used, " %s%s", w->attr.matmul.trans_a ? "T" : "N",
                        w->attr.matmul.trans_b ? "T" : "N");
     double flops = sn_ops[w->op].cost(w->in, w->n_in, &w->attr, out);
-    (void)n_out;
     printf("%-17s %-44s %-4s>%-4s %-22s %-26s %9.3f ms %8.1f GF/s\n", sn_ops[w->op].name, text,
            sn_dtype_name(w->in[0].dtype), sn_dtype_name(out[0].dtype), r->plan.kernel->name,
            impl_of(&r->plan, backend), seconds * 1e3, flops / seconds * 1e-9);
@@ -122,12 +121,10 @@ static void drop(ran *r) {
     *r = (ran){.out = {NULL}};
 }
 
-/* Runs in one column; `to` overrides the dtype of output 0 unless it is SN_OPAQUE. */
-static sn_status time_one(const options *o, const work *w, unsigned backend, sn_dtype to, ran *r) {
+static sn_status time_one(const options *o, const work *w, unsigned backend, ran *r) {
     sn_type out[SN_MAX_OUT] = {{.dtype = SN_F32}};
     SN_TRY(sn_ops[w->op].shape(w->in, w->n_in, &w->attr, out));
     int n_out = sn_ops[w->op].n_out;
-    if (to != SN_OPAQUE) out[0].dtype = to;
     sn_kernel_request request = {.op = w->op, .attr = &w->attr, .n_in = w->n_in, .n_out = n_out, .in = w->in,
                                  .out = out, .params = w->params, .unused = w->unused, .threads = o->threads,
                                  .isa = sn_isa_detect(), .forward = w->forward};
@@ -150,7 +147,7 @@ static sn_status time_one(const options *o, const work *w, unsigned backend, sn_
     sn_kernel_args args = {in, r->out, scratch, NULL};
     double best;
     SN_TRY(measure(o, &r->plan, &args, &best));
-    print(w, out, n_out, r, backend, best);
+    print(w, out, r, backend, best);
     free(scratch);
     for (int k = 0; k < w->n_in; k++)
         if (!w->borrowed[k]) free(in[k]);
@@ -158,14 +155,14 @@ static sn_status time_one(const options *o, const work *w, unsigned backend, sn_
 }
 
 /* Every column asked for; a column without a kernel is passed over. */
-static sn_status time_all(const options *o, const work *w, sn_dtype to) {
+static sn_status time_all(const options *o, const work *w) {
     static const unsigned backends[] = {SN_USE_DNNL, SN_USE_SIMD, SN_USE_REF};
     char line[64];
     (void)snprintf(line, sizeof line, "%s %s", sn_ops[w->op].name, sn_dtype_name(w->in[0].dtype));
     if (!wanted(o, line)) return SN_OK;
     for (int i = 0; i < (o->ref ? 3 : 2); i++) {
         ran r = {.out = {NULL}};
-        sn_status status = time_one(o, w, backends[i], to, &r);
+        sn_status status = time_one(o, w, backends[i], &r);
         drop(&r);
         if (status != SN_OK && status != SN_ERR_UNSUPPORTED) return status;
     }
@@ -181,22 +178,22 @@ static sn_status matmuls(const options *o, sn_dtype t) {
                                        {8, 768, 3072}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int64_t m = sizes[i][0], k = sizes[i][1], n = sizes[i][2];
-        work forward = {.op = SN_MATMUL, .attr.matmul = {0, 1, 0}, .n_in = 3, .params = 6,
+        work forward = {.op = SN_MATMUL, .attr.matmul = {.trans_b = 1}, .n_in = 3, .params = 6,
                         .in = {typed(t, SN_SHAPE(m, k)), typed(t, SN_SHAPE(n, k)), typed(SN_F32, SN_SHAPE(n))}};
         work dx = {.op = SN_MATMUL, .n_in = 2, .params = 2,
                    .in = {typed(t, SN_SHAPE(m, n)), typed(t, SN_SHAPE(n, k))}};
-        work dw = {.op = SN_MATMUL, .attr.matmul = {1, 0, 0}, .n_in = 2,
+        work dw = {.op = SN_MATMUL, .attr.matmul = {.trans_a = 1, .out_f32 = 1}, .n_in = 2,
                    .in = {typed(t, SN_SHAPE(m, n)), typed(t, SN_SHAPE(m, k))}};
-        SN_TRY(time_all(o, &forward, t));
-        SN_TRY(time_all(o, &dx, t));
-        SN_TRY(time_all(o, &dw, SN_F32));
+        SN_TRY(time_all(o, &forward));
+        SN_TRY(time_all(o, &dx));
+        SN_TRY(time_all(o, &dw));
     }
-    work scores = {.op = SN_MATMUL, .attr.matmul = {0, 1, 0}, .n_in = 2,
+    work scores = {.op = SN_MATMUL, .attr.matmul = {.trans_b = 1}, .n_in = 2,
                    .in = {typed(t, SN_SHAPE(16, 12, 128, 64)), typed(t, SN_SHAPE(16, 12, 128, 64))}};
     work values = {.op = SN_MATMUL, .n_in = 2,
                    .in = {typed(t, SN_SHAPE(16, 12, 128, 128)), typed(t, SN_SHAPE(16, 12, 128, 64))}};
-    SN_TRY(time_all(o, &scores, t));
-    return time_all(o, &values, t);
+    SN_TRY(time_all(o, &scores));
+    return time_all(o, &values);
 }
 
 static sn_status convolutions(const options *o, sn_dtype t) {
@@ -218,9 +215,9 @@ static sn_status convolutions(const options *o, sn_dtype t) {
         attr.conv.act = SN_ACT_NONE;
         work dx = {.op = SN_CONV_BWD_DATA, .attr = attr, .n_in = 2, .params = 1, .in = {w, y}};
         work dw = {.op = SN_CONV_BWD_WEIGHTS, .attr = attr, .n_in = 2, .in = {x, y}};
-        SN_TRY(time_all(o, &forward, SN_OPAQUE));
-        SN_TRY(time_all(o, &dx, SN_OPAQUE));
-        SN_TRY(time_all(o, &dw, SN_OPAQUE));
+        SN_TRY(time_all(o, &forward));
+        SN_TRY(time_all(o, &dx));
+        SN_TRY(time_all(o, &dw));
     }
     return SN_OK;
 }
@@ -233,11 +230,11 @@ static sn_status there_and_back(const options *o, const work *forward, work *bac
     if (!wanted(o, line)) return SN_OK;
     for (int i = 0; i < (o->ref ? 3 : 2); i++) {
         ran there = {.out = {NULL}}, again = {.out = {NULL}};
-        sn_status status = time_one(o, forward, backends[i], SN_OPAQUE, &there);
+        sn_status status = time_one(o, forward, backends[i], &there);
         if (status == SN_OK) {
             back->borrowed[opaque_slot] = there.out[1];
             back->forward = &there.plan;
-            status = time_one(o, back, backends[i], SN_OPAQUE, &again);
+            status = time_one(o, back, backends[i], &again);
         }
         drop(&again);
         drop(&there);
@@ -287,7 +284,7 @@ static sn_status softmaxes(const options *o) {
     static const int64_t sizes[][2] = {{16 * 12 * 128, 128}, {2048, 1000}, {64, 13}, {512, 30522}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         work w = {.op = SN_SOFTMAX, .n_in = 1, .in = {typed(SN_F32, SN_SHAPE(sizes[i][0], sizes[i][1]))}};
-        SN_TRY(time_all(o, &w, SN_OPAQUE));
+        SN_TRY(time_all(o, &w));
     }
     return SN_OK;
 }

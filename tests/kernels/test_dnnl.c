@@ -107,7 +107,9 @@ static void close_to(double got, double right, double tolerance, const char *wha
 /* ---- matmul ---- */
 static void check_product(int ta, int tb, int64_t batch, bool flat_b, sn_dtype type, sn_dtype out, bool bias) {
     const int64_t m = 5, k = 7, n = 6;
-    bench b = {.op = SN_MATMUL, .attr.matmul = {ta, tb, bias ? SN_ACT_RELU : SN_ACT_NONE}, .params = 2};
+    bench b = {.op = SN_MATMUL, .attr.matmul = {.trans_a = ta, .trans_b = tb}, .params = 2};
+    if (bias) b.attr.matmul.act = SN_ACT_RELU;
+    b.attr.matmul.out_f32 = type == SN_BF16 && out == SN_F32;
     sn_shape a_shape = ta ? SN_SHAPE(batch, k, m) : SN_SHAPE(batch, m, k);
     give(&b, type, a_shape);
     sn_shape b_shape = tb ? SN_SHAPE(batch, n, k) : SN_SHAPE(batch, k, n);
