@@ -11,7 +11,7 @@
 enum { DEFAULT_BATCH = 64, MOST_BATCH = 1 << 20, DEFAULT_TOP = 3 };
 
 static sn_status batch_size(const sn_model *m, const json_t *options, int64_t *out) {
-    const json_t *trained = json_object_get(m->trained, "batch_size");
+    const json_t *trained = json_object_get(json_object_get(m->trained, "trainer"), "batch_size");
     int64_t fallback = json_is_integer(trained) ? json_integer_value(trained) : DEFAULT_BATCH;
     if (fallback < 1 || fallback > MOST_BATCH) fallback = DEFAULT_BATCH;
     return sn_options_int(options, "batch_size", fallback, 1, MOST_BATCH, out);

@@ -20,6 +20,40 @@ void sn_batch_free(sn_batch *b) {
     sn_free(b);
 }
 
+sn_status sn_batch_blank(const sn_model *m, int64_t n, sn_batch **out) {
+    *out = NULL;
+    sn_batch *b = sn_alloc(1, sizeof *b);
+    if (!b) return SN_ERR_MEMORY;
+    b->n = n;
+    b->n_parts = m->n_parts;
+    b->n_targets = m->n_targets;
+    b->rows = sn_alloc((size_t)n, sizeof *b->rows);
+    b->parts = sn_alloc((size_t)m->n_parts, sizeof *b->parts);
+    b->labels = sn_alloc((size_t)m->n_targets, sizeof *b->labels);
+    b->divisors = sn_alloc((size_t)m->n_targets, sizeof *b->divisors);
+    bool whole = b->rows && b->parts && b->labels && b->divisors;
+    for (int p = 0; whole && p < m->n_parts; p++) {
+        b->parts[p].at = sn_alloc((size_t)n, sizeof *b->parts[p].at);
+        b->parts[p].rows = sn_alloc((size_t)n, sizeof *b->parts[p].rows);
+        whole = b->parts[p].at && b->parts[p].rows;
+    }
+    if (!whole) {
+        sn_batch_free(b);
+        return SN_ERR_MEMORY;
+    }
+    for (int64_t i = 0; i < n; i++) b->rows[i] = i;
+    *out = b;
+    return SN_OK;
+}
+
+sn_status sn_batch_collate(const sn_model *m, const sn_part *part, const sn_sample *const *const *samples, sn_batch_part *b) {
+    SN_TRY(sn_part_collate(m, part, samples, b->present, b->arrays));
+    b->n_arrays = 0;
+    while (b->n_arrays < SN_FEATURE_ARRAYS && b->arrays[b->n_arrays].data) b->n_arrays++;
+    if (part->modality != SN_MOD_TABLE && m->inputs[part->features[0]]->row->sequence) b->steps = b->arrays[0].type.shape.dim[1];
+    return SN_OK;
+}
+
 /* ---- modality dropout: exactly round(share * n) rows lose one of the parts they have, never their only one ---- */
 
 typedef struct draw {
@@ -77,22 +111,15 @@ static sn_status collate_part(const sn_dataset *d, const sn_part *part, sn_batch
             if (sn_has_cell(c, b->rows[i])) status = fetch(d, c, b->rows[i], &own[at], &flat[at]);
         }
     }
-    if (status == SN_OK)
-        status = sn_part_collate(d->model, part, (const sn_sample *const *const *)by_feature, b->present, b->arrays);
+    if (status == SN_OK) status = sn_batch_collate(d->model, part, (const sn_sample *const *const *)by_feature, b);
     for (size_t i = 0; own && i < cells; i++) sn_sample_free(&own[i]);
     sn_free(own);
     sn_free(flat);
     sn_free(by_feature);
-    while (status == SN_OK && b->n_arrays < SN_FEATURE_ARRAYS && b->arrays[b->n_arrays].data) b->n_arrays++;
-    if (status == SN_OK && part->modality != SN_MOD_TABLE && d->model->inputs[part->features[0]]->row->sequence)
-        b->steps = b->arrays[0].type.shape.dim[1];
     return status;
 }
 
 static sn_status make_part(const sn_dataset *d, int index, const int64_t *rows, int64_t n, const unsigned *present, sn_batch_part *b) {
-    b->at = sn_alloc((size_t)n, sizeof *b->at);
-    b->rows = sn_alloc((size_t)n, sizeof *b->rows);
-    if (!b->at || !b->rows) return SN_ERR_MEMORY;
     for (int64_t i = 0; i < n; i++) {
         if (!(present[i] & 1u << index)) continue;
         b->at[b->present] = (int32_t)i;
@@ -116,19 +143,9 @@ static sn_status make_labels(const sn_dataset *d, sn_batch *b) {
 sn_status sn_batch_make(const sn_dataset *d, const int64_t *rows, int64_t n, const sn_batch_spec *spec, sn_batch **out) {
     *out = NULL;
     const sn_model *m = d->model;
-    sn_batch *b = sn_alloc(1, sizeof *b);
+    sn_batch *b = NULL;
     unsigned *present = sn_alloc((size_t)n, sizeof *present);
-    sn_status status = b && present ? SN_OK : SN_ERR_MEMORY;
-    if (status == SN_OK) {
-        b->n = n;
-        b->n_parts = m->n_parts;
-        b->n_targets = m->n_targets;
-        b->rows = sn_alloc((size_t)n, sizeof *b->rows);
-        b->parts = sn_alloc((size_t)m->n_parts, sizeof *b->parts);
-        b->labels = sn_alloc((size_t)m->n_targets, sizeof *b->labels);
-        b->divisors = sn_alloc((size_t)m->n_targets, sizeof *b->divisors);
-        if (!b->rows || !b->parts || !b->labels || !b->divisors) status = SN_ERR_MEMORY;
-    }
+    sn_status status = present ? sn_batch_blank(m, n, &b) : SN_ERR_MEMORY;
     if (status == SN_OK) {
         memcpy(b->rows, rows, (size_t)n * sizeof *rows);
         for (int64_t i = 0; i < n; i++)

@@ -52,6 +52,10 @@ typedef struct sn_batch {
     double *divisors;  /* per target */
 } sn_batch;
 void sn_batch_free(sn_batch *batch);
+/* A batch of n rows in which every part is absent; rows are 0..n-1, and there is room in the parts' `at` and `rows`. */
+sn_status sn_batch_blank(const sn_model *m, int64_t n, sn_batch **out);
+/* sn_part_collate for the present rows into the batch's part, whose n_arrays and steps are set. */
+sn_status sn_batch_collate(const sn_model *m, const sn_part *part, const sn_sample *const *const *samples, sn_batch_part *b);
 
 typedef struct sn_batch_spec {
     bool labels;

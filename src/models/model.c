@@ -2,6 +2,7 @@
 #include "models/model.h"
 
 #include "base/parallel.h"
+#include "models/goldens.h"
 
 sn_status sn_model_create(sn_model **out) {
     *out = NULL;
@@ -40,6 +41,7 @@ void sn_model_free(sn_model *m) {
     json_decref(m->fusion_options);
     json_decref(m->trained);
     json_decref(m->goldens);
+    sn_goldens_free(m->golden_rows);
     sn_params_free(m->params);
     sn_free(m->precision);
     (void)pthread_mutex_destroy(&m->lock);

@@ -51,7 +51,8 @@ struct sn_model {
     sn_isa isa;
     char *precision;  /* "auto" or "f32", as asked */
     json_t *trained;  /* what training recorded: recipe, machine, scores; may be NULL */
-    json_t *goldens;  /* what verify recomputes; may be NULL */
+    json_t *goldens;  /* about the rows that verify recomputes; may be NULL */
+    struct sn_goldens *golden_rows; /* those rows (goldens.h); may be NULL */
     pthread_mutex_t lock; /* of the slots */
     sn_program_slot *slots;
     size_t n_slots, slot_room;

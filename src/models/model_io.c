@@ -7,6 +7,7 @@
  * before the file has been checked against the declared shapes. */
 #include "models/model_io.h"
 
+#include "models/goldens.h"
 #include "params/safetensors.h"
 
 enum { SCHEMA = 1, MOST_THREADS = 1024 };
@@ -65,11 +66,11 @@ static sn_status add_targets(const sn_model *m, json_t *root) {
 static sn_status add_recipe(const sn_model *m, json_t *root) {
     json_t *recipe = json_pack("{s:i, s:s, s:s}", "threads", m->threads, "precision", m->precision ? m->precision : "auto", "isa",
                                sn_isa_name(m->isa));
-    json_t *seed = json_object_get(m->trained, "seed");
+    json_t *seed = json_object_get(json_object_get(m->trained, "trainer"), "seed");
     if (!recipe || json_object_set_new(root, "recipe", recipe)) return no_memory();
     if (seed && json_object_set(recipe, "seed", seed)) return no_memory();
     if (m->trained && json_object_set(root, "trained", m->trained)) return no_memory();
-    if (m->goldens && json_object_set(root, "goldens", m->goldens)) return no_memory();
+    if (m->goldens && m->golden_rows && json_object_set(root, "goldens", m->goldens)) return no_memory();
     return SN_OK;
 }
 
@@ -316,6 +317,7 @@ sn_status sn_model_read(const char *path, int threads, const char *precision, sn
     if (status == SN_OK) status = sn_json_read(config_path, &config);
     if (status == SN_OK) status = build(config, config_path, &m);
     if (status == SN_OK) status = load_weights(m, path);
+    if (status == SN_OK) status = sn_goldens_read(m, path);
     if (status == SN_OK) status = apply(m, threads, precision);
     json_decref(config);
     sn_free(config_path);
@@ -331,6 +333,7 @@ sn_status sn_model_write(const sn_model *m, const char *directory) {
     if (status == SN_OK && !metadata) status = no_memory();
     if (status == SN_OK) status = sn_model_to_json(m, &config);
     if (status == SN_OK) status = sn_params_save(m->params, weights, metadata);
+    if (status == SN_OK) status = sn_goldens_write(m, directory);
     if (status == SN_OK) status = sn_json_write(config_path, config); /* last: a directory with it is complete */
     json_decref(config);
     json_decref(metadata);

@@ -98,7 +98,7 @@ static inline void world_model(world *w) {
     world_options(m, "table", "mlp", "{\"widths\": [16]}");
     assert_ok(sn_model_declare(m));
     sn_params_initialise(m->params, 7);
-    m->trained = json_pack("{s:i, s:i}", "seed", 7, "batch_size", 5);
+    m->trained = json_pack("{s:{s:i, s:i}}", "trainer", "seed", 7, "batch_size", 5);
     w->model = m;
 }
 

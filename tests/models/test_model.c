@@ -1,5 +1,6 @@
 /* test_model.c: a model of three parts and two targets: parameters, prediction, files, scores. */
 #include "model_test.h"
+#include "models/goldens.h"
 
 static void test_parameters(void **state) {
     const world *w = *state;
@@ -83,8 +84,52 @@ static void test_evaluate(void **state) {
     assert_fails(sn_model_evaluate(w->model, w->table, "{\"batch_size\": 0}", &text), SN_ERR_USAGE, "batch_size");
 }
 
+static double number_at(const char *text, const char *key) {
+    json_t *o = json_loads(text, 0, NULL);
+    double x = json_is_boolean(json_object_get(o, key)) ? json_is_true(json_object_get(o, key)) : json_number_value(json_object_get(o, key));
+    json_decref(o);
+    return x;
+}
+
+static void test_verify(void **state) {
+    const world *w = *state;
+    static const int64_t rows[] = {3, 5, 9, 4, 11, 12};
+    char *text, *path = in_folder(w, "golden");
+    sn_dataset *d;
+    sn_model *m;
+    assert_fails(sn_model_verify(w->model, &text), SN_ERR_STATE, "no goldens");
+    assert_ok(sn_dataset_create(w->model, w->table, &(sn_dataset_options){.threads = 1}, &d));
+    assert_ok(sn_goldens_make(w->model, d, rows, 6));
+    sn_dataset_free(d);
+    assert_ok(sn_model_save(w->model, path, 0));
+    assert_ok(sn_model_load(path, NULL, &m));
+    assert_ok(sn_model_verify(m, &text));
+    assert_true(number_at(text, "same") == 1 && number_at(text, "bit_identical") == 1 && number_at(text, "largest_difference") == 0);
+    assert_int_equal((int)number_at(text, "rows"), 4);
+    sn_string_free(text);
+    int bias = sn_params_find(m->params, "tasks.price.head.bias");
+    sn_params_data(m->params, bias)[0] += 2e-5f; /* in standard deviations (some 140): seen, and within bounds by relation */
+    sn_params_changed(m->params, false);
+    assert_ok(sn_model_verify(m, &text));
+    assert_true(number_at(text, "same") == 1 && number_at(text, "bit_identical") == 0);
+    sn_string_free(text);
+    sn_params_data(m->params, bias)[0] += 0.1f;
+    sn_params_changed(m->params, false);
+    assert_ok(sn_model_verify(m, &text));
+    assert_true(number_at(text, "same") == 0 && number_at(text, "largest_difference") > 1e-3);
+    sn_string_free(text);
+    sn_model_free(m);
+    char *file = sn_path_join(path, "goldens.safetensors"); /* a model without the file is one without goldens */
+    assert_ok(sn_remove_tree(file));
+    assert_ok(sn_model_load(path, NULL, &m));
+    assert_fails(sn_model_verify(m, &text), SN_ERR_STATE, "no goldens");
+    sn_model_free(m);
+    sn_free(file);
+    sn_free(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parameters), cmocka_unit_test(test_predict), cmocka_unit_test(test_save_load),
-                                       cmocka_unit_test(test_evaluate)};
+                                       cmocka_unit_test(test_evaluate), cmocka_unit_test(test_verify)};
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }
