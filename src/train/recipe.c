@@ -95,7 +95,7 @@ sn_status sn_recipe_read(const json_t *config, int64_t rows, const sn_model *m, 
     SN_TRY(read_schedule(block, r));
     SN_TRY(read_int(config, block, "batch_size", rows < 1500 ? 32 : rows < 200000 ? 64 : 128, &r->batch));
     SN_TRY(read_int(config, block, "epochs", default_epochs(rows, r->batch), &r->epochs));
-    SN_TRY(read_number(config, block, "learning_rate", 1e-3, &r->schedule.learning_rate));
+    SN_TRY(read_number(config, block, "learning_rate", 3e-3, &r->schedule.learning_rate));
     SN_TRY(read_int(config, block, "seed", 1, &seed));
     r->seed = (uint64_t)seed;
     SN_TRY(sn_json_int(block, "early_stop", 0, &r->patience));
