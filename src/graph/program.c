@@ -151,7 +151,10 @@ sn_status sn_program_compile(sn_graph *g, const sn_compile_options *options, int
     sn_program *p = sn_alloc(1, sizeof *p);
     sn_node *kept = sn_alloc((size_t)n_outputs, sizeof *kept);
     sn_status status = p && kept ? sn_threads_enter(options->threads) : SN_ERR_MEMORY;
-    if (p) p->graph = g;
+    if (p) {
+        atomic_store(&p->references, 1);
+        p->graph = g;
+    }
     else sn_graph_free(g);
     for (int i = 0; kept && i < n_outputs; i++) kept[i] = outputs[i];
     if (status == SN_OK) status = run_passes(&p->graph, options, n_outputs, kept);
@@ -164,8 +167,16 @@ sn_status sn_program_compile(sn_graph *g, const sn_compile_options *options, int
     return status;
 }
 
-void sn_program_free(sn_program *p) {
-    if (!p) return;
+/* The counts are the one thing in a program that changes. */
+static sn_program *counted(const sn_program *p) { return (sn_program *)(uintptr_t)p; }
+
+void sn_program_retain(const sn_program *p) { atomic_fetch_add(&counted(p)->references, 1); }
+void sn_program_retire(const sn_program *p) { atomic_store(&counted(p)->retired, true); }
+bool sn_program_retired(const sn_program *p) { return atomic_load(&counted(p)->retired); }
+
+void sn_program_free(const sn_program *shared) {
+    if (!shared || atomic_fetch_sub(&counted(shared)->references, 1) > 1) return;
+    sn_program *p = counted(shared);
     for (int32_t i = 0; i < p->n_steps; i++) sn_kernel_release(&p->steps[i].plan);
     sn_graph_free(p->graph);
     sn_free(p->steps);

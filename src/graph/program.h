@@ -22,7 +22,12 @@ typedef struct sn_program sn_program;
 /* Takes the graph (frees it, also on failure). */
 sn_status sn_program_compile(sn_graph *g, const sn_compile_options *options, int n_outputs, const sn_node *outputs,
                              int n_first, sn_program **out);
-void sn_program_free(sn_program *program);
+/* Programs are counted: compile gives one reference, each runner holds one; free gives one back. A cache that drops
+ * a program marks it as retired, so that those who still hold runners of it can let go. */
+void sn_program_retain(const sn_program *program);
+void sn_program_free(const sn_program *program);
+void sn_program_retire(const sn_program *program);
+bool sn_program_retired(const sn_program *program);
 size_t sn_program_bytes(const sn_program *program); /* arena */
 double sn_program_flops(const sn_program *program);
 int sn_program_inputs(const sn_program *program);

@@ -1,6 +1,8 @@
 /* program_internal.h: what compile, arena and runner share. */
 #ifndef SN_PROGRAM_INTERNAL_H
 #define SN_PROGRAM_INTERNAL_H
+#include <stdatomic.h>
+
 #include "graph/pass.h"
 #include "graph/program.h"
 
@@ -23,6 +25,8 @@ typedef struct sn_step {
 } sn_step;
 
 struct sn_program {
+    atomic_int references;
+    atomic_bool retired;
     sn_graph *graph; /* kept for types and names */
     sn_step *steps;
     int32_t n_steps, n_first_steps, n_packed;

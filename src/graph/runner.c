@@ -37,6 +37,7 @@ sn_status sn_runner_create(const sn_program *p, sn_params *params, sn_runner **o
     sn_runner *r = sn_alloc(1, sizeof *r);
     if (!r) return SN_ERR_MEMORY;
     r->program = p;
+    sn_program_retain(p);
     r->params = params;
     r->inputs = sn_alloc((size_t)p->n_inputs, sizeof *r->inputs);
     r->outputs = sn_alloc((size_t)p->n_outputs, sizeof *r->outputs);
@@ -53,6 +54,7 @@ sn_status sn_runner_create(const sn_program *p, sn_params *params, sn_runner **o
 
 void sn_runner_free(sn_runner *r) {
     if (!r) return;
+    sn_program_free(r->program);
     sn_free(r->inputs);
     sn_free(r->outputs);
     sn_free(r->values);
@@ -81,7 +83,7 @@ static void *resolve(const sn_runner *r, int32_t value) {
 
 void *sn_runner_output(const sn_runner *r, int i) { return resolve(r, r->program->root[r->program->outputs[i]]); }
 
-static sn_status freshen(sn_runner *r) {
+static sn_status pack_all(sn_runner *r) {
     const sn_program *p = r->program;
     if (p->shadow && p->n_steps) SN_TRY(sn_params_fresh(r->params, p->steps[0].plan.threads));
     uint64_t version = sn_params_version(r->params);
@@ -96,6 +98,15 @@ static sn_status freshen(sn_runner *r) {
         }
     }
     return SN_OK;
+}
+
+/* Copies belong to the store, which several sessions may share: the first to come makes them, the others wait. */
+static sn_status freshen(sn_runner *r) {
+    if (!r->program->shadow && !r->program->n_packed) return SN_OK;
+    sn_params_lock(r->params);
+    sn_status status = pack_all(r);
+    sn_params_unlock(r->params);
+    return status;
 }
 
 static sn_status check_finite(const sn_runner *r, const sn_step *step) {

@@ -66,9 +66,21 @@ void sn_exec_free(sn_exec *e) {
     sn_free(e);
 }
 
+/* Lets go of runners whose program the model no longer keeps. */
+static void drop_retired(slot *s, const sn_program *but) {
+    size_t kept = 0;
+    for (size_t k = 0; k < s->n; k++) {
+        bound b = s->bounds[k];
+        if (b.program != but && sn_program_retired(b.program)) sn_runner_free(b.runner);
+        else s->bounds[kept++] = b;
+    }
+    s->n = kept;
+}
+
 /* The runner of a program, over this slot's memory. */
 static sn_status runner_of(sn_exec *e, slot *s, const sn_program *program, sn_runner **out) {
     sn_runner *runner = NULL;
+    drop_retired(s, program);
     for (size_t k = 0; k < s->n && !runner; k++)
         if (s->bounds[k].program == program) runner = s->bounds[k].runner;
     if (!runner) {
@@ -121,7 +133,9 @@ static sn_status forward_part(sn_exec *e, int index, const sn_batch *batch, bool
     if (!b->present) return SN_OK;
     const sn_program *program;
     SN_TRY(sn_model_part_program(e->m, index, b->present, b->steps, training, &program));
-    SN_TRY(runner_of(e, s, program, out));
+    sn_status status = runner_of(e, s, program, out);
+    sn_program_free(program); /* the runner holds it */
+    SN_TRY(status);
     for (int k = 0; k < b->n_arrays; k++) sn_runner_bind_input(*out, k, b->arrays[k].data);
     sn_runner_bind_input(*out, b->n_arrays, b->rows);
     if (training) sn_runner_bind_input(*out, b->n_arrays + 1, s->dy);
@@ -138,7 +152,9 @@ static sn_status bind_joint(sn_exec *e, const sn_batch *batch, bool training, sn
     const sn_program *program;
     int k = 0;
     SN_TRY(sn_model_joint_program(e->m, batch->n, training, &program));
-    SN_TRY(runner_of(e, &e->slots[e->m->n_parts], program, out));
+    sn_status status = runner_of(e, &e->slots[e->m->n_parts], program, out);
+    sn_program_free(program);
+    SN_TRY(status);
     for (int p = 0; p < e->m->n_parts; p++) {
         sn_runner_bind_input(*out, k++, e->slots[p].vectors);
         sn_runner_bind_input(*out, k++, e->slots[p].absent);

@@ -78,7 +78,8 @@ int sn_part_types(const sn_model *m, const sn_part *part, int64_t rows, int64_t 
 sn_status sn_part_collate(const sn_model *m, const sn_part *part, const sn_sample *const *const *samples, int64_t rows,
                           sn_array arrays[SN_FEATURE_ARRAYS]);
 
-/* Programs, compiled at first use and kept until the model is freed.
+/* Programs, compiled at first use; of each part and of the joint program the SN_PROGRAMS_KEPT used last are kept. The
+ * caller gets a reference (sn_program_free).
  *
  * part:  inputs  arrays…, rows int64 [R], and when training dy [R, width]
  *        outputs y [R, width] (phase 0); when training: the gradients of parameters first_param..end_param-1 that
@@ -87,6 +88,7 @@ sn_status sn_part_collate(const sn_model *m, const sn_part *part, const sn_sampl
  *                per target its label arrays, then scale [1]
  *        outputs per target: values after link [B, K]; when training instead: the summed loss [1] of each target
  *                (phase 0), then d vectors per part, gradients, STATE values (phase 1) */
+enum { SN_PROGRAMS_KEPT = 64 };
 sn_status sn_model_part_program(const sn_model *m, int part, int64_t rows, int64_t steps, bool training, const sn_program **out);
 sn_status sn_model_joint_program(const sn_model *m, int64_t rows, bool training, const sn_program **out);
 #endif

@@ -213,11 +213,26 @@ static sn_status compile(const sn_model *m, int part, int64_t rows, int64_t step
     return status;
 }
 
+/* Drops the least recently used program of this part if there are as many as are kept. */
+static void make_room(sn_model *m, int part) {
+    size_t oldest = m->n_slots, count = 0;
+    for (size_t i = 0; i < m->n_slots; i++) {
+        if (m->slots[i].part != part) continue;
+        count++;
+        if (oldest == m->n_slots || m->slots[i].used < m->slots[oldest].used) oldest = i;
+    }
+    if (count < SN_PROGRAMS_KEPT) return;
+    sn_program_retire(m->slots[oldest].program);
+    sn_program_free(m->slots[oldest].program);
+    m->slots[oldest] = m->slots[--m->n_slots];
+}
+
 static sn_status find(sn_model *m, int part, int64_t rows, int64_t steps, bool training, const sn_program **result) {
     for (size_t i = 0; i < m->n_slots; i++) {
         sn_program_slot *s = &m->slots[i];
         if (s->part != part || s->rows != rows || s->steps != steps || s->training != training) continue;
         s->used = ++m->clock;
+        sn_program_retain(s->program);
         *result = s->program;
         return SN_OK;
     }
@@ -226,7 +241,9 @@ static sn_status find(sn_model *m, int part, int64_t rows, int64_t steps, bool t
     m->slots = slots;
     sn_program *program;
     SN_TRY(compile(m, part, rows, steps, training, &program));
+    make_room(m, part);
     m->slots[m->n_slots++] = (sn_program_slot){part, rows, steps, training, program, ++m->clock};
+    sn_program_retain(program);
     *result = program;
     return SN_OK;
 }

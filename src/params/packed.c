@@ -24,12 +24,8 @@ static sn_status resize(sn_packed *packed, size_t bytes) {
     return SN_OK;
 }
 
-sn_status sn_params_packed(sn_params *p, int param, uint64_t key, size_t bytes, sn_packed **out) {
-    *out = NULL;
-    if (!p->sealed) SN_FAIL(SN_ERR_STATE, "a packed copy asked for before the parameter store is sealed");
-    if (param < 0 || (size_t)param >= p->count)
-        SN_FAIL(SN_ERR_USAGE, "a packed copy of parameter %d, the store has %zu", param, p->count);
-    sn_slot *slot = p->entries[param].slots;
+static sn_status find_or_make(sn_entry *e, int param, uint64_t key, size_t bytes, sn_packed **out) {
+    sn_slot *slot = e->slots;
     while (slot && slot->packed.key != key) slot = slot->next;
     if (!slot) {
         slot = sn_alloc(1, sizeof *slot);
@@ -40,11 +36,22 @@ sn_status sn_params_packed(sn_params *p, int param, uint64_t key, size_t bytes, 
             sn_free(slot);
             return status;
         }
-        slot->next = p->entries[param].slots;
-        p->entries[param].slots = slot;
+        slot->next = e->slots;
+        e->slots = slot;
     } else if (slot->packed.bytes != bytes) {
         SN_TRY(resize(&slot->packed, bytes));
     }
     *out = &slot->packed;
     return SN_OK;
+}
+
+sn_status sn_params_packed(sn_params *p, int param, uint64_t key, size_t bytes, sn_packed **out) {
+    *out = NULL;
+    if (!p->sealed) SN_FAIL(SN_ERR_STATE, "a packed copy asked for before the parameter store is sealed");
+    if (param < 0 || (size_t)param >= p->count)
+        SN_FAIL(SN_ERR_USAGE, "a packed copy of parameter %d, the store has %zu", param, p->count);
+    sn_params_lock(p);
+    sn_status status = find_or_make(&p->entries[param], param, key, bytes, out);
+    sn_params_unlock(p);
+    return status;
 }

@@ -14,8 +14,12 @@
 
 sn_status sn_params_create(sn_params **out) {
     *out = sn_alloc(1, sizeof **out);
+    if (*out) (void)pthread_mutex_init(&(*out)->lock, NULL);
     return *out ? SN_OK : SN_ERR_MEMORY;
 }
+
+void sn_params_lock(sn_params *p) { (void)pthread_mutex_lock(&p->lock); }
+void sn_params_unlock(sn_params *p) { (void)pthread_mutex_unlock(&p->lock); }
 
 void sn_params_free(sn_params *p) {
     if (!p) return;
@@ -28,6 +32,7 @@ void sn_params_free(sn_params *p) {
     sn_pages_free(p->flat, p->total * sizeof *p->flat);
     sn_pages_free(p->gradients, p->total * sizeof *p->gradients);
     sn_pages_free(p->shadow, p->total * sizeof *p->shadow);
+    (void)pthread_mutex_destroy(&p->lock);
     sn_free(p);
 }
 
@@ -213,11 +218,13 @@ sn_status sn_params_gradients(sn_params *p, float **flat) {
 
 sn_status sn_params_shadow(sn_params *p, uint16_t **flat) {
     SN_TRY(need_sealed(p, "the bf16 shadow"));
+    sn_params_lock(p);
     if (!p->shadow) {
         p->shadow = sn_pages(p->total * sizeof *p->shadow);
         p->shadow_stale = true;
     }
     *flat = p->shadow;
+    sn_params_unlock(p);
     return *flat ? SN_OK : SN_ERR_MEMORY;
 }
 

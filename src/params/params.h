@@ -3,7 +3,11 @@
  * Life: declare (while graphs are built the first time) -> seal (memory is laid out) -> initialise or load.
  * Masters are f32, row-major, one flat range in order of declaration; gradients and the optimiser's moments are
  * flat ranges of the same layout, made when training starts. Programs read version-stamped copies:
- * a bf16 shadow (written by the optimiser's own pass) and packed layouts keyed by (parameter, key). */
+ * a bf16 shadow (written by the optimiser's own pass) and packed layouts keyed by (parameter, key).
+ *
+ * Threads: masters change on one thread, while nothing else uses the store. Copies are made by whoever runs a program
+ * first, so several sessions meet here: sn_params_packed and sn_params_shadow lock the store, and a runner holds the
+ * lock while it brings its copies up to date. */
 #ifndef SN_PARAMS_H
 #define SN_PARAMS_H
 #include "base/text.h"
@@ -54,7 +58,7 @@ sn_status sn_params_gradients(sn_params *p, float **flat);
 sn_status sn_params_shadow(sn_params *p, uint16_t **flat);
 uint16_t *sn_params_shadow_if_any(sn_params *p);
 void sn_params_changed(sn_params *p, bool shadow_written);
-sn_status sn_params_fresh(sn_params *p, int threads);
+sn_status sn_params_fresh(sn_params *p, int threads); /* under the lock */
 uint64_t sn_params_version(const sn_params *p);
 
 /* A packed copy: finds or makes the slot; the program packs into it when *version differs from the store's. */
@@ -64,5 +68,7 @@ typedef struct sn_packed {
     size_t bytes;
     void *data;
 } sn_packed;
+void sn_params_lock(sn_params *p);
+void sn_params_unlock(sn_params *p);
 sn_status sn_params_packed(sn_params *p, int param, uint64_t key, size_t bytes, sn_packed **out);
 #endif

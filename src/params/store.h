@@ -1,6 +1,8 @@
 /* store.h: what params.c and packed.c share: the store's entries and its flat ranges. Private to src/params. */
 #ifndef SN_PARAMS_STORE_H
 #define SN_PARAMS_STORE_H
+#include <pthread.h>
+
 #include "params/params.h"
 
 typedef struct sn_slot {
@@ -26,6 +28,7 @@ struct sn_params {
     float *flat, *gradients;
     uint16_t *shadow;
     uint64_t version;
+    pthread_mutex_t lock; /* of the shadow and the packed copies */
 };
 
 /* Elements [from, to) of the flat range, cut at the borders of entries. A chunk is SN_CHUNK elements. */
