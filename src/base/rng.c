@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "base/wide.h"
+
 static void round_once(uint32_t c[4], uint32_t k0, uint32_t k1) {
     uint64_t p0 = (uint64_t)0xD2511F53u * c[0], p1 = (uint64_t)0xCD9E8D57u * c[2];
     uint32_t a = (uint32_t)(p1 >> 32) ^ c[1] ^ k0, b = (uint32_t)(p0 >> 32) ^ c[3] ^ k1;
@@ -35,7 +37,7 @@ void sn_rng_block(sn_rng_key key, uint64_t a, uint64_t b, uint32_t out[4]) {
 }
 
 /* 64 blocks side by side, so that each step of a round is one loop over a plain array. */
-void sn_rng_blocks(sn_rng_key key, uint64_t a, uint64_t b, int64_t n, uint32_t *out) {
+SN_WIDE void sn_rng_blocks(sn_rng_key key, uint64_t a, uint64_t b, int64_t n, uint32_t *out) {
     enum { LANES = 64 };
     uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES];
     uint64_t mixed = mix(key);

@@ -27,7 +27,7 @@ static size_t sums_bytes(sn_shape s, int terms) {
     return (sn_columns_scratch(1, sn_rows(s), sn_last(s), terms) + 63) & ~(size_t)63;
 }
 
-static void add_values(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
+SN_WIDE static void add_values(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
     const job *j = context;
     (void)outer;
     float buffer[SN_BLOCK];
@@ -37,7 +37,7 @@ static void add_values(const void *context, int64_t outer, int64_t from, int64_t
     }
 }
 
-static void add_squares(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
+SN_WIDE static void add_squares(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
     const job *j = context;
     (void)outer;
     float buffer[SN_BLOCK];
@@ -49,7 +49,7 @@ static void add_squares(const void *context, int64_t outer, int64_t from, int64_
 }
 
 /* By column: forward y = (x - mean) a + b, backward dx = dy a + (x - mean) b + c. */
-static void scale_chunk(void *context, int64_t chunk) {
+SN_WIDE static void scale_chunk(void *context, int64_t chunk) {
     const job *j = context;
     bool backward = j->plan->op == SN_BATCHNORM_BWD;
     int first = backward ? 4 : 0;
@@ -110,7 +110,7 @@ SN_REF_SCRATCH(batchnorm, sn_ref_accepts_float, run_batchnorm, scratch_forward)
 /* ---- backward: in = x, gamma, mean, variance, dy ---- */
 
 /* Terms: 0 dy (x - mean), 1 dy. */
-static void add_gradients(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
+SN_WIDE static void add_gradients(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
     const job *j = context;
     (void)outer;
     const float *mean = (const float *)j->args->in[2] + at;

@@ -46,7 +46,7 @@ sn_walk sn_walk_broadcast(sn_shape over, const sn_shape *operands, int n) {
 typedef void binary_fn(const float *a, const float *b, float *y, int n);
 
 #define BINARY(name, expression)                                                                            \
-    static void name(const float *a, const float *b, float *y, int n) {                                     \
+    SN_WIDE static void name(const float *a, const float *b, float *y, int n) {                             \
         SN_INDEPENDENT for (int i = 0; i < n; i++) y[i] = (expression);                                     \
     }
 BINARY(do_add, a[i] + b[i])

@@ -34,7 +34,7 @@ float sn_load(sn_type type, const void *base, int64_t at) {
     return *sn_block_in(type, base, at, 1, buffer);
 }
 
-const float *sn_block_in(sn_type type, const void *base, int64_t at, int n, float *buffer) {
+SN_WIDE const float *sn_block_in(sn_type type, const void *base, int64_t at, int n, float *buffer) {
     switch (type.dtype) {
     case SN_F32: return (const float *)base + at;
     case SN_BF16: {
@@ -67,7 +67,7 @@ const float *sn_block_in(sn_type type, const void *base, int64_t at, int n, floa
     return buffer;
 }
 
-void sn_block_put(sn_type type, void *base, int64_t at, int n, const float *from) {
+SN_WIDE void sn_block_put(sn_type type, void *base, int64_t at, int n, const float *from) {
     if (type.dtype == SN_F32) {
         if (from != (float *)base + at) memcpy((float *)base + at, from, (size_t)n * sizeof(float));
     } else if (type.dtype == SN_BF16) {
@@ -86,7 +86,7 @@ void sn_store(sn_type type, void *base, int64_t at, float value) { sn_block_put(
 
 /* ---- sums ---- */
 
-double sn_sum(const float *x, int64_t n) {
+SN_WIDE double sn_sum(const float *x, int64_t n) {
     enum { LANES = 16, STRETCH = 1024 };
     double total = 0;
     int64_t i = 0;
@@ -99,6 +99,22 @@ double sn_sum(const float *x, int64_t n) {
     }
     for (; i < n; i++) total += (double)x[i];
     return total;
+}
+
+SN_WIDE float sn_max_of(sn_type type, const void *x, int64_t at, int64_t n) {
+    enum { LANES = 16 };
+    float buffer[SN_BLOCK], lane[LANES];
+    for (int k = 0; k < LANES; k++) lane[k] = -INFINITY;
+    for (int64_t i = 0; i < n; i += SN_BLOCK) {
+        int m = sn_block_size(n - i), c = 0;
+        const float *v = sn_block_in(type, x, at + i, m, buffer);
+        for (; c + LANES <= m; c += LANES)
+            for (int k = 0; k < LANES; k++) lane[k] = v[c + k] > lane[k] ? v[c + k] : lane[k];
+        for (; c < m; c++) lane[0] = v[c] > lane[0] ? v[c] : lane[0];
+    }
+    float best = lane[0];
+    for (int k = 1; k < LANES; k++) best = lane[k] > best ? lane[k] : best;
+    return best;
 }
 
 /* Parts the rows are cut into: enough for parallelism when columns and outer give none, at least 128 rows

@@ -12,10 +12,26 @@ typedef struct job {
 
 /* log of the sum of exponentials of row `at`. */
 static double log_sum(sn_type type, const void *x, int64_t at, int64_t n) {
-    double top = -INFINITY, sum = 0;
-    for (int64_t c = 0; c < n; c++) top = fmax(top, (double)sn_load(type, x, at + c));
-    for (int64_t c = 0; c < n; c++) sum += exp((double)sn_load(type, x, at + c) - top);
-    return top + log(sum);
+    float a[SN_BLOCK], e[SN_BLOCK], top = sn_max_of(type, x, at, n);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i += SN_BLOCK) {
+        int m = sn_block_size(n - i);
+        sn_exp_shifted(sn_block_in(type, x, at + i, m, a), top, e, m);
+        sum += sn_sum(e, m);
+    }
+    return (double)top + log(sum);
+}
+
+/* sum_c w[c] (norm - x[c]), or sum_c w[c] where x is NULL. */
+static double weighted(sn_type wtype, const void *weights, sn_type type, const void *x, int64_t at, int64_t n, double norm) {
+    float a[SN_BLOCK], b[SN_BLOCK];
+    double sum = 0;
+    for (int64_t i = 0; i < n; i += SN_BLOCK) {
+        int m = sn_block_size(n - i);
+        const float *w = sn_block_in(wtype, weights, i, m, a), *v = x ? sn_block_in(type, x, at + i, m, b) : NULL;
+        for (int c = 0; c < m; c++) sum += (double)w[c] * (v ? norm - (double)v[c] : 1.0);
+    }
+    return sum;
 }
 
 static sn_status check_labels(const sn_kernel_plan *plan, const int32_t *labels) {
@@ -37,8 +53,7 @@ static void xent_row(void *context, int64_t row) {
         int64_t at = row * j->classes;
         double norm = log_sum(type, x, at, j->classes), s = (double)j->plan->attr.loss.smoothing;
         loss = (1 - s) * (double)sn_load(wtype, weights, label) * (norm - (double)sn_load(type, x, at + label));
-        for (int64_t c = 0; c < j->classes && s != 0; c++)
-            loss += s / (double)j->classes * (double)sn_load(wtype, weights, c) * (norm - (double)sn_load(type, x, at + c));
+        if (s != 0) loss += s / (double)j->classes * weighted(wtype, weights, type, x, at, j->classes, norm);
     }
     sn_store(j->plan->out[0], j->args->out[0], row, (float)loss);
 }
@@ -54,25 +69,31 @@ SN_REF(xent, sn_ref_accepts_float, run_xent)
 /* d loss / d x[k] = (1-s) w[l] (p[k] - [k = l]) + s/C (p[k] sum_c w[c] - w[k]) */
 static void xent_bwd_row(void *context, int64_t row) {
     const job *j = context;
-    sn_type type = j->plan->in[0], wtype = j->plan->in[2];
+    sn_type type = j->plan->in[0], wtype = j->plan->in[2], to = j->plan->out[0];
     const void *x = j->args->in[0], *weights = j->args->in[2];
     int32_t label = ((const int32_t *)j->args->in[1])[row];
-    int64_t at = row * j->classes;
-    double norm = 0, total = 0, s = (double)j->plan->attr.loss.smoothing, own = 0, dloss = 0;
+    int64_t at = row * j->classes, n = j->classes;
+    float a[SN_BLOCK], p[SN_BLOCK], dx[SN_BLOCK];
+    float slope = 0, smooth = 0, norm = 0, own = 0; /* dx = p slope - w smooth - [k = l] own */
     if (label >= 0) {
-        norm = log_sum(type, x, at, j->classes);
-        own = (1 - s) * (double)sn_load(wtype, weights, label);
-        dloss = (double)sn_load(j->plan->in[3], j->args->in[3], row);
-        for (int64_t c = 0; c < j->classes && s != 0; c++) total += (double)sn_load(wtype, weights, c);
+        double s = (double)j->plan->attr.loss.smoothing, d = (double)sn_load(j->plan->in[3], j->args->in[3], row);
+        double share = (1 - s) * (double)sn_load(wtype, weights, label);
+        double total = s != 0 ? s / (double)n * weighted(wtype, weights, type, NULL, 0, n, 0) : 0;
+        norm = (float)log_sum(type, x, at, n);
+        own = (float)(d * share);
+        slope = (float)(d * (share + total));
+        smooth = (float)(d * s / (double)n);
     }
-    for (int64_t c = 0; c < j->classes; c++) {
-        double d = 0;
+    for (int64_t i = 0; i < n; i += SN_BLOCK) {
+        int m = sn_block_size(n - i);
+        memset(dx, 0, sizeof dx);
         if (label >= 0) {
-            double p = exp((double)sn_load(type, x, at + c) - norm);
-            d = own * (p - (c == label ? 1 : 0));
-            if (s != 0) d += s / (double)j->classes * (p * total - (double)sn_load(wtype, weights, c));
+            sn_exp_shifted(sn_block_in(type, x, at + i, m, a), norm, p, m);
+            const float *w = sn_block_in(wtype, weights, i, m, a);
+            for (int c = 0; c < m; c++) dx[c] = p[c] * slope - w[c] * smooth;
+            if (label >= i && label < i + m) dx[label - i] -= own;
         }
-        sn_store(j->plan->out[0], j->args->out[0], at + c, (float)(d * dloss));
+        sn_block_put(to, j->args->out[0], at + i, m, dx);
     }
 }
 

@@ -17,7 +17,7 @@ static job job_of(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     return j;
 }
 
-static void statistics(sn_type type, const void *x, int64_t at, int64_t n, double *mean, double *variance) {
+SN_WIDE static void statistics(sn_type type, const void *x, int64_t at, int64_t n, double *mean, double *variance) {
     float a[SN_BLOCK], b[SN_BLOCK];
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < n; i += SN_BLOCK) {
@@ -35,7 +35,7 @@ static void statistics(sn_type type, const void *x, int64_t at, int64_t n, doubl
     *variance = squares / (double)n;
 }
 
-static void forward_row(const job *j, int64_t row) {
+SN_WIDE static void forward_row(const job *j, int64_t row) {
     const sn_kernel_plan *p = j->plan;
     void *const *in = j->args->in, *const *out = j->args->out;
     float a[SN_BLOCK], b[SN_BLOCK], c[SN_BLOCK], d[SN_BLOCK];
@@ -70,7 +70,7 @@ SN_REF(layernorm, sn_ref_accepts_float, run_layernorm)
 
 /* ---- backward: in = x, gamma, mean, rstd, dy ---- */
 
-static void dx_row(const job *j, int64_t row) {
+SN_WIDE static void dx_row(const job *j, int64_t row) {
     const sn_kernel_plan *p = j->plan;
     void *const *in = j->args->in;
     float a[SN_BLOCK], b[SN_BLOCK], c[SN_BLOCK], g[SN_BLOCK], gh[SN_BLOCK];
@@ -108,7 +108,7 @@ static void dx_chunk(void *context, int64_t chunk) {
 }
 
 /* Terms: 0 dy h (dgamma), 1 dy (dbeta). */
-static void add_rows(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
+SN_WIDE static void add_rows(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
     const job *j = context;
     (void)outer;
     const float *mean = j->args->in[2], *rstd = j->args->in[3];

@@ -59,7 +59,7 @@ static void rows_chunk(void *context, int64_t chunk) {
 
 /* ---- column sums ---- */
 
-static void add_rows(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
+SN_WIDE static void add_rows(const void *context, int64_t outer, int64_t from, int64_t to, int64_t at, int n, float *acc) {
     const job *j = context;
     float buffer[SN_BLOCK];
     for (int64_t row = from; row < to; row++) {

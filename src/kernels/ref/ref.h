@@ -8,16 +8,10 @@
 #include <math.h>
 
 #include "base/parallel.h"
+#include "base/wide.h"
 #include "kernels/kernel.h"
 
 enum { SN_BLOCK = 512, SN_CHUNK = 16384 };
-
-/* Before a loop whose iterations are independent even where the output is an input (in place). */
-#ifdef __clang__
-#define SN_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define SN_INDEPENDENT _Pragma("GCC ivdep")
-#endif
 
 /* Defines sn_ref_<name>: `accept` decides, `scratch` (or NULL) says how many bytes run needs. */
 #define SN_REF_SCRATCH(name, accept, run_fn, scratch_fn)                                                    \
@@ -77,6 +71,11 @@ enum { SN_MAX_TERMS = 2 };
 size_t sn_columns_scratch(int64_t outer, int64_t rows, int64_t width, int terms);
 /* Returns the sums, which lie at the beginning of scratch. */
 const double *sn_columns_run(const sn_columns *columns, int threads, void *scratch);
+
+/* y = exp(x - shift) */
+void sn_exp_shifted(const float *x, float shift, float *y, int n);
+/* The largest of elements [at, at + n); -infinity for n = 0. */
+float sn_max_of(sn_type type, const void *x, int64_t at, int64_t n);
 
 /* ---- bytes ---- */
 /* Copies `count` runs of `bytes` bytes; strides in bytes. */

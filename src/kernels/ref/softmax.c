@@ -3,7 +3,6 @@
  *   x [..., K] -> y [..., K]; one row at a time: maximum, exponentials and their sum, scaling. With lengths
  *   int32 [N] (axis 0 of x) positions at or beyond the length get 0, so a row of length 0 is all 0. */
 #include "kernels/ref/ref.h"
-#include "kernels/ref/vmath.h"
 
 typedef struct job {
     const sn_kernel_plan *plan;
@@ -20,35 +19,19 @@ static job job_of(const sn_kernel_plan *plan, const sn_kernel_args *args, bool l
     return j;
 }
 
-static float row_max(sn_type type, const void *x, int64_t at, int64_t n) {
-    enum { LANES = 16 };
-    float buffer[SN_BLOCK], lane[LANES];
-    for (int k = 0; k < LANES; k++) lane[k] = -INFINITY;
-    for (int64_t i = 0; i < n; i += SN_BLOCK) {
-        int m = sn_block_size(n - i), c = 0;
-        const float *v = sn_block_in(type, x, at + i, m, buffer);
-        for (; c + LANES <= m; c += LANES)
-            for (int k = 0; k < LANES; k++) lane[k] = v[c + k] > lane[k] ? v[c + k] : lane[k];
-        for (; c < m; c++) lane[0] = v[c] > lane[0] ? v[c] : lane[0];
-    }
-    float best = lane[0];
-    for (int k = 1; k < LANES; k++) best = lane[k] > best ? lane[k] : best;
-    return best;
-}
-
 static void softmax_row(const job *j, int64_t row, int64_t valid) {
     const sn_kernel_plan *p = j->plan;
     const void *x = j->args->in[0];
     void *y = j->args->out[0];
     float a[SN_BLOCK], b[SN_BLOCK];
     int64_t at = row * j->width;
-    float top = row_max(p->in[0], x, at, valid);
+    float top = sn_max_of(p->in[0], x, at, valid);
     double sum = 0;
     for (int64_t i = 0; i < valid; i += SN_BLOCK) {
         int n = sn_block_size(valid - i);
         const float *v = sn_block_in(p->in[0], x, at + i, n, a);
         float *e = j->logarithm ? b : sn_block_out(p->out[0], y, at + i, b);
-        SN_INDEPENDENT for (int c = 0; c < n; c++) e[c] = sn_vexp(v[c] - top);
+        sn_exp_shifted(v, top, e, n);
         sum += sn_sum(e, n);
         if (!j->logarithm) sn_block_put(p->out[0], y, at + i, n, e);
     }
@@ -106,7 +89,7 @@ static void backward_chunk(void *context, int64_t chunk) {
     const job *j = context;
     const sn_kernel_plan *p = j->plan;
     int64_t end = sn_min64((chunk + 1) * j->per, j->rows);
-    float a[SN_BLOCK], b[SN_BLOCK], c[SN_BLOCK];
+    float a[SN_BLOCK], b[SN_BLOCK], c[SN_BLOCK], e[SN_BLOCK];
     for (int64_t row = chunk * j->per; row < end; row++) {
         int64_t at = row * j->width;
         float dot = (float)row_dot(j, at);
@@ -116,7 +99,8 @@ static void backward_chunk(void *context, int64_t chunk) {
             const float *d = sn_block_in(p->in[1], j->args->in[1], at + i, n, b);
             float *dx = sn_block_out(p->out[0], j->args->out[0], at + i, c);
             if (j->logarithm) {
-                SN_INDEPENDENT for (int k = 0; k < n; k++) dx[k] = d[k] - sn_vexp(y[k]) * dot;
+                sn_exp_shifted(y, 0, e, n);
+                SN_INDEPENDENT for (int k = 0; k < n; k++) dx[k] = d[k] - e[k] * dot;
             } else {
                 SN_INDEPENDENT for (int k = 0; k < n; k++) dx[k] = y[k] * (d[k] - dot);
             }

@@ -5,7 +5,7 @@
 #include "kernels/ref/vmath.h"
 
 #define UNARY(name, expression)                                                                             \
-    static void name(const float *x, float *y, int n, const sn_attr *attr) {                                \
+    SN_WIDE static void name(const float *x, float *y, int n, const sn_attr *attr) {                                \
         (void)attr;                                                                                         \
         SN_INDEPENDENT for (int i = 0; i < n; i++) {                                                        \
             float v = x[i];                                                                                 \
@@ -43,6 +43,10 @@ UNARY(do_sign, v > 0.0f ? 1.0f : v < 0.0f ? -1.0f : v)
 UNARY_CALL(do_softplus, (v > 0.0f ? v : 0.0f) + log1pf(expf(-fabsf(v))))
 UNARY(do_clamp, v < attr->clamp.low ? attr->clamp.low : v > attr->clamp.high ? attr->clamp.high : v)
 UNARY(do_huber, fabsf(v) <= attr->huber.delta ? 0.5f * v * v : attr->huber.delta * (fabsf(v) - 0.5f * attr->huber.delta))
+
+SN_WIDE void sn_exp_shifted(const float *x, float shift, float *y, int n) {
+    SN_INDEPENDENT for (int i = 0; i < n; i++) y[i] = sn_vexp(x[i] - shift);
+}
 
 static sn_unary_fn *const forward_of[SN_OP_COUNT] = {
     [SN_AFFINE] = do_affine, [SN_RELU] = do_relu,   [SN_GELU] = do_gelu,         [SN_GELU_TANH] = do_gelu_tanh,
@@ -93,7 +97,7 @@ SN_REF(unary, sn_ref_accepts_float, run_unary)
 typedef void unary_bwd_fn(const float *a, const float *d, float *y, int n);
 
 #define UNARY_BWD(name, expression)                                                                         \
-    static void name(const float *a, const float *d, float *y, int n) {                                     \
+    SN_WIDE static void name(const float *a, const float *d, float *y, int n) {                                     \
         SN_INDEPENDENT for (int i = 0; i < n; i++) {                                                        \
             float v = a[i];                                                                                 \
             y[i] = (expression);                                                                            \
