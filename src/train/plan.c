@@ -266,6 +266,16 @@ static sn_status use_encoder(sn_part *part, const json_t *choice) {
     return sn_encoder_find(name, part->modality, &part->encoder);
 }
 
+/* Words that hardly ever repeat teach a recurrent layer nothing: few rows for many words are read as a bag. */
+static sn_status choose_by_data(planner *p, sn_part *part) {
+    if (part->modality != SN_MOD_TEXT) return SN_OK;
+    int64_t words = sn_feature_vocabulary(p->plan->model->inputs[part->features[0]]);
+    if (2 * words <= p->n_fit_rows) return SN_OK;
+    sn_note(p->plan->notes, "\"%s\": %lld different words in %lld rows, read as a bag of words; --text-encoder gru reads their order", part->name,
+            (long long)words, (long long)p->n_fit_rows);
+    return sn_encoder_find("bag", part->modality, &part->encoder);
+}
+
 static sn_status choose_encoders(planner *p) {
     json_t *defaults, *of_kind, *encoders;
     SN_TRY(sn_json_object(p->config, "defaults", &defaults));
@@ -275,6 +285,7 @@ static sn_status choose_encoders(planner *p) {
         const char *modality = sn_modality_name(part->modality);
         char flag[32];
         (void)snprintf(flag, sizeof flag, "%s_encoder", modality);
+        SN_TRY(choose_by_data(p, part));
         SN_TRY(use_encoder(part, json_object_get(p->preset, modality)));
         SN_TRY(sn_json_object(defaults, modality, &of_kind));
         SN_TRY(use_encoder(part, json_object_get(of_kind, "encoder")));
