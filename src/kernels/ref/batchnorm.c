@@ -105,7 +105,7 @@ static sn_status scratch_forward(const sn_kernel_request *request, sn_kernel_pla
     plan->scratch = sums_bytes(s, 1) + 4 * (size_t)sn_last(s) * sizeof(float);
     return SN_OK;
 }
-SN_REF_SCRATCH(batchnorm, sn_ref_accepts_float, run_batchnorm, scratch_forward)
+SN_REF_SCRATCH(batchnorm, sn_ref_accepts_norm, run_batchnorm, scratch_forward)
 
 /* ---- backward: in = x, gamma, mean, variance, dy ---- */
 
@@ -151,4 +151,4 @@ static sn_status scratch_backward(const sn_kernel_request *request, sn_kernel_pl
     plan->scratch = sums_bytes(s, 2) + 3 * (size_t)sn_last(s) * sizeof(float);
     return SN_OK;
 }
-SN_REF_SCRATCH(batchnorm_bwd, sn_ref_accepts_float, run_batchnorm_bwd, scratch_backward)
+SN_REF_SCRATCH(batchnorm_bwd, sn_ref_accepts_norm, run_batchnorm_bwd, scratch_backward)

@@ -23,6 +23,12 @@ static bool all_of(const sn_type *types, int n, bool bf16) {
 bool sn_ref_accepts_f32(const sn_kernel_request *r) { return all_of(r->in, r->n_in, false) && all_of(r->out, r->n_out, false); }
 bool sn_ref_accepts_float(const sn_kernel_request *r) { return all_of(r->in, r->n_in, true) && all_of(r->out, r->n_out, true); }
 
+bool sn_ref_accepts_norm(const sn_kernel_request *r) {
+    bool f32 = sn_ref_accepts_float(r) && r->out[1].dtype == SN_F32 && r->out[2].dtype == SN_F32;
+    for (int k = 1; k < r->n_in && k < 4; k++) f32 = f32 && r->in[k].dtype == SN_F32;
+    return f32;
+}
+
 bool sn_ref_accepts_alike(const sn_kernel_request *r) {
     return r->in[0].dtype == r->out[0].dtype && r->in[0].dtype != SN_OPAQUE;
 }

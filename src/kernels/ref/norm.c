@@ -66,7 +66,7 @@ static sn_status run_layernorm(const sn_kernel_plan *plan, const sn_kernel_args 
     sn_parallel(plan->threads, sn_pieces(j.rows, j.per), forward_chunk, &j);
     return SN_OK;
 }
-SN_REF(layernorm, sn_ref_accepts_float, run_layernorm)
+SN_REF(layernorm, sn_ref_accepts_norm, run_layernorm)
 
 /* ---- backward: in = x, gamma, mean, rstd, dy ---- */
 
@@ -141,4 +141,4 @@ static sn_status scratch_columns(const sn_kernel_request *request, sn_kernel_pla
     plan->scratch = sn_columns_scratch(1, sn_rows(s), sn_last(s), 2);
     return SN_OK;
 }
-SN_REF_SCRATCH(layernorm_bwd, sn_ref_accepts_float, run_layernorm_bwd, scratch_columns)
+SN_REF_SCRATCH(layernorm_bwd, sn_ref_accepts_norm, run_layernorm_bwd, scratch_columns)

@@ -28,6 +28,8 @@ sn_status sn_ref_no_scratch(const sn_kernel_request *request, sn_kernel_plan *pl
 bool sn_ref_accepts_f32(const sn_kernel_request *request);
 /* The same with bf16 beside f32, in any mixture. */
 bool sn_ref_accepts_float(const sn_kernel_request *request);
+/* The same for the norms: x, dy and y may be bf16, statistics and their gradients are f32. */
+bool sn_ref_accepts_norm(const sn_kernel_request *request);
 /* Any dtype; all outputs and float inputs alike (the op moves bytes). */
 bool sn_ref_accepts_alike(const sn_kernel_request *request);
 
