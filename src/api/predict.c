@@ -175,7 +175,7 @@ static sn_status evaluate(const sn_model *m, const sn_dataset *d, int64_t batch,
     if (status == SN_OK && !n)
         status = sn_fail(SN_ERR_FORMAT, "%s: no row has a target that could be compared with", sn_table_path(sn_dataset_table(d)));
     if (status == SN_OK) status = sn_exec_create(m, &e);
-    if (status == SN_OK) status = sn_evaluate_rows(e, d, rows, n, batch, 0, NULL, out);
+    if (status == SN_OK) status = sn_evaluate_rows(e, d, rows, n, batch, 0, NULL, NULL, out);
     if (status == SN_OK) {
         int64_t all = sn_table_rows(sn_dataset_table(d));
         for (int64_t r = 0; r < (limit && limit < all ? limit : all); r++) broken += sn_dataset_row_broken(d, r);

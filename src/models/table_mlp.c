@@ -15,10 +15,10 @@ static sn_node categories(sn_graph *g, const sn_encoder_input *in, int k) {
 }
 
 static sn_node build(sn_graph *g, const json_t *options, const sn_encoder_input *in) {
-    static const int64_t defaults[] = {256, 256};
+    static const int64_t defaults[] = {256};
     int64_t widths[8];
-    int n = sn_option_ints(g, options, "widths", defaults, 2, widths, 8);
-    float dropout = sn_option_float(g, options, "dropout", 0.1);
+    int n = sn_option_ints(g, options, "widths", defaults, 1, widths, 8);
+    float dropout = sn_option_float(g, options, "dropout", 0.3);
     sn_node x = in->x;
     for (int k = 0; k < in->n_categories && g->failed == SN_OK; k++) {
         sn_node e = categories(g, in, k);

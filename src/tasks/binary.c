@@ -56,6 +56,10 @@ static double score(const sn_feature *target, const sn_sample *sample, const flo
     return sn_task_category.score(target, sample, values);
 }
 
+static double row_loss(const sn_feature *target, const sn_sample *sample, const float *values) {
+    return sn_task_category.row_loss(target, sample, values);
+}
+
 static const char *const keys[] = {"type", "positive_weight", "weight", NULL};
 const sn_task sn_task_binary = {"binary", 1u << SN_KIND_BINARY, keys, 2, width, head, loss, link, collate, metrics, "accuracy", true,
-                                predict, score};
+                                predict, score, row_loss};

@@ -97,6 +97,13 @@ static double score(const sn_feature *target, const sn_sample *sample, const flo
     return best == (int)sample->number ? 1 : 0;
 }
 
+static double row_loss(const sn_feature *target, const sn_sample *sample, const float *values) {
+    (void)target;
+    if (!sample || sample->number < 0) return 0;
+    double p = (double)values[(int)sample->number];
+    return -log(p > 1e-7 ? p : 1e-7);
+}
+
 static const char *const keys[] = {"type", "label_smoothing", "class_weights", "weight", NULL};
 const sn_task sn_task_category = {"category", 1u << SN_KIND_CATEGORY | 1u << SN_KIND_BINARY, keys, 2, width, head, loss, link,
-                                  collate, metrics, "accuracy", true, predict, score};
+                                  collate, metrics, "accuracy", true, predict, score, row_loss};

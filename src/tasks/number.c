@@ -90,6 +90,14 @@ static double score(const sn_feature *target, const sn_sample *sample, const flo
     return error * error;
 }
 
+static double row_loss(const sn_feature *target, const sn_sample *sample, const float *values) {
+    double mean, std;
+    if (!sample) return 0;
+    sn_feature_scale(target, &mean, &std);
+    double d = ((double)values[0] - mean) / std - sample->number;
+    return d * d;
+}
+
 static const char *const keys[] = {"type", "delta", "weight", NULL};
 const sn_task sn_task_number = {"number", 1u << SN_KIND_NUMBER, keys, 2, width, head, loss, link, collate, metrics, "r2", true,
-                                predict, score};
+                                predict, score, row_loss};

@@ -30,6 +30,8 @@ typedef struct sn_task {
     /* How well one row was predicted, for paired comparisons: 1 or 0 (right or wrong), or the squared error; NaN
      * where the target is not known. */
     double (*score)(const sn_feature *target, const sn_sample *sample, const float *values);
+    /* Loss of one row as training counts it (without class weights and smoothing); 0 where unlabelled. */
+    double (*row_loss)(const sn_feature *target, const sn_sample *sample, const float *values);
 } sn_task;
 
 /* Row by name for a column kind (NULL or "": the default of the kind). */

@@ -57,6 +57,7 @@ static json_t *progress_json(const sn_progress *p) {
                           p->loss_weight, "best_epoch", (json_int_t)p->best_epoch, "since_best", (json_int_t)p->since_best, "cuts",
                           p->cuts, "seconds", p->seconds);
     if (j && isfinite(p->best)) (void)json_object_set_new(j, "best", json_real(p->best));
+    if (j && isfinite(p->lowest)) (void)json_object_set_new(j, "lowest", json_real(p->lowest));
     return j;
 }
 
@@ -92,7 +93,9 @@ sn_status sn_checkpoint_write(sn_trainer *t) {
     }
     json_t *tree = json_pack("{s:i, s:s, s:O, s:o, s:O, s:s, s:s, s:s}", "schema", 1, "data", hash, "config", t->config, "progress",
                              progress_json(&t->at), "history", t->history, "weights", weights, "moments", moments, "best", best);
-    if (!tree) SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    json_t *anchor = json_array();
+    for (int64_t i = 0; i < t->n_valid; i++) (void)json_array_append_new(anchor, json_real(t->anchor[i]));
+    if (!tree || json_object_set_new(tree, "anchor", anchor)) SN_FAIL(SN_ERR_MEMORY, "out of memory");
     status = in_work(t->work, "trainer.json", &path);
     if (status == SN_OK) status = sn_json_write(path, tree);
     json_decref(tree);
@@ -144,6 +147,7 @@ static sn_status read_progress(const json_t *j, sn_progress *p) {
     SN_TRY(sn_json_number(j, "loss_sum", 0, &p->loss_sum));
     SN_TRY(sn_json_number(j, "loss_weight", 0, &p->loss_weight));
     SN_TRY(sn_json_number(j, "best", INFINITY, &p->best));
+    SN_TRY(sn_json_number(j, "lowest", INFINITY, &p->lowest));
     SN_TRY(sn_json_int(j, "best_epoch", 0, &p->best_epoch));
     SN_TRY(sn_json_int(j, "since_best", 0, &p->since_best));
     SN_TRY(sn_json_int(j, "cuts", 0, &cuts));
@@ -153,14 +157,17 @@ static sn_status read_progress(const json_t *j, sn_progress *p) {
 
 static sn_status read_into(sn_trainer *t, const json_t *tree) {
     const char *weights, *moments, *best;
-    json_t *progress, *history;
+    json_t *progress, *history, *anchor;
     char *path;
     SN_TRY(sn_json_string(tree, "weights", "", &weights));
     SN_TRY(sn_json_string(tree, "moments", "", &moments));
     SN_TRY(sn_json_string(tree, "best", "", &best));
     SN_TRY(sn_json_object(tree, "progress", &progress));
     SN_TRY(sn_json_array(tree, "history", &history));
+    SN_TRY(sn_json_array(tree, "anchor", &anchor));
     SN_TRY(read_progress(progress, &t->at));
+    if ((int64_t)json_array_size(anchor) != t->n_valid) SN_FAIL(SN_ERR_FORMAT, "%s/trainer.json: broken", t->work);
+    for (int64_t i = 0; i < t->n_valid; i++) t->anchor[i] = json_number_value(json_array_get(anchor, (size_t)i));
     if (history) {
         json_decref(t->history);
         t->history = json_deep_copy(history);

@@ -72,14 +72,16 @@ static sn_status gathered_make(gathered *g, const sn_model *m, int64_t n) {
 }
 
 static sn_status score_target(const gathered *g, const sn_dataset *d, int index, const int64_t *rows, int64_t n,
-                              double *correct, json_t *targets) {
+                              double *correct, double *losses, json_t *targets) {
     const sn_target *t = &g->m->targets[index];
     const sn_sample **samples = sn_alloc((size_t)n, sizeof *samples);
     if (!samples) return SN_ERR_MEMORY;
     int64_t width = t->task->width(t->feature);
     for (int64_t i = 0; i < n; i++) {
         samples[i] = sn_dataset_target(d, index, rows[i]);
-        if (correct) correct[i] = t->task->score(t->feature, samples[i], g->values[index] + i * width);
+        const float *values = g->values[index] + i * width;
+        if (correct) correct[i] = t->task->score(t->feature, samples[i], values);
+        if (losses) losses[i] += t->weight * t->task->row_loss(t->feature, samples[i], values);
     }
     json_t *metrics = NULL;
     sn_status status = t->task->metrics(t->feature, samples, g->values[index], n, &metrics);
@@ -90,8 +92,9 @@ static sn_status score_target(const gathered *g, const sn_dataset *d, int index,
 }
 
 sn_status sn_evaluate_rows(sn_exec *e, const sn_dataset *d, const int64_t *rows, int64_t n, int64_t batch, unsigned without,
-                           double *correct, json_t **out) {
+                           double *correct, double *losses, json_t **out) {
     *out = NULL;
+    for (int64_t i = 0; losses && i < n; i++) losses[i] = 0;
     const sn_model *m = sn_exec_model(e);
     gathered g;
     sn_status status = gathered_make(&g, m, n);
@@ -99,7 +102,7 @@ sn_status sn_evaluate_rows(sn_exec *e, const sn_dataset *d, const int64_t *rows,
     json_t *targets = json_object();
     for (int t = 0; status == SN_OK && t < m->n_targets; t++) {
         if (sn_table_find(sn_dataset_table(d), m->targets[t].feature->name) >= 0)
-            status = score_target(&g, d, t, rows, n, t ? NULL : correct, targets);
+            status = score_target(&g, d, t, rows, n, t ? NULL : correct, losses, targets);
         else /* nothing to compare with: the target is left out of the report */
             for (int64_t i = 0; correct && !t && i < n; i++) correct[i] = NAN;
     }
@@ -123,7 +126,7 @@ static sn_status score_subset(sn_exec *e, const sn_dataset *d, const int64_t *ro
     unsigned all = (1u << m->n_parts) - 1;
     json_t *report, *inputs = json_array(), *targets, *metrics;
     const char *name;
-    sn_status status = sn_evaluate_rows(e, d, rows, n, batch, all & ~with, NULL, &report);
+    sn_status status = sn_evaluate_rows(e, d, rows, n, batch, all & ~with, NULL, NULL, &report);
     if (status != SN_OK) {
         json_decref(inputs);
         return status;

@@ -10,9 +10,10 @@ sn_status sn_predict_rows(sn_exec *e, const sn_dataset *d, const int64_t *rows, 
                           sn_values_fn *each, void *context);
 
 /* {"rows":n,"targets":{col:{metrics}}}; correct (may be NULL): [n] 1 where target 0 was predicted right (category)
- * or the squared error (number), NaN where unlabelled — for paired standard errors. */
+ * or the squared error (number), NaN where unlabelled — for paired standard errors;
+ * losses (may be NULL): [n] each row's loss, summed over the targets by their weights. */
 sn_status sn_evaluate_rows(sn_exec *e, const sn_dataset *d, const int64_t *rows, int64_t n, int64_t batch, unsigned without,
-                           double *correct, json_t **out);
+                           double *correct, double *losses, json_t **out);
 /* Adds "subsets" as the design says: all subsets up to 6 parts, else each alone, all but each, and all. */
 sn_status sn_evaluate_subsets(sn_exec *e, const sn_dataset *d, const int64_t *rows, int64_t n, int64_t batch, json_t *report);
 #endif

@@ -88,7 +88,7 @@ static sn_status create(const sn_table *table, const sn_table *valid, json_t *co
     t->valid_table = valid;
     t->config = config;
     t->history = json_array();
-    t->at.best = INFINITY;
+    t->at.best = t->at.lowest = INFINITY;
     if (!t->history) SN_FAIL(SN_ERR_MEMORY, "out of memory");
     SN_TRY(choose_output(t));
     SN_TRY(sn_plan_make(config, table, valid, &t->plan));
@@ -98,6 +98,9 @@ static sn_status create(const sn_table *table, const sn_table *valid, json_t *co
     if (t->skipped) sn_note(t->plan.notes, "%lld rows with broken cells are left out", (long long)t->skipped);
     if (t->unlabelled) sn_note(t->plan.notes, "%lld rows have no target and teach nothing", (long long)t->unlabelled);
     SN_TRY(sn_optimiser_create(&t->plan.recipe.optimiser, t->plan.model->params, t->plan.model->threads, &t->optimiser));
+    t->row_losses = sn_alloc((size_t)t->n_valid, sizeof *t->row_losses);
+    t->anchor = sn_alloc((size_t)t->n_valid, sizeof *t->anchor);
+    if (!t->row_losses || !t->anchor) return SN_ERR_MEMORY;
     return sn_exec_create(t->plan.model, &t->exec);
 }
 
@@ -152,6 +155,8 @@ void sn_trainer_free(sn_trainer *t) {
     sn_dataset_free(t->data);
     sn_free(t->rows);
     sn_free(t->valid_rows);
+    sn_free(t->row_losses);
+    sn_free(t->anchor);
     if (t->best) sn_pages_free(t->best, sn_params_total(t->plan.model->params) * sizeof(float));
     sn_plan_free(&t->plan);
     json_decref(t->config);
@@ -268,15 +273,24 @@ static sn_status train_epoch(sn_trainer *t, listener *l, int64_t *order, double 
     return status;
 }
 
-/* Weighted sum of the targets' validation losses. */
-static double valid_loss(const sn_trainer *t, const json_t *report) {
-    double sum = 0;
-    const json_t *targets = json_object_get(report, "targets");
-    for (int k = 0; k < t->plan.model->n_targets; k++) {
-        const sn_target *target = &t->plan.model->targets[k];
-        sum += target->weight * json_number_value(json_object_get(json_object_get(targets, target->feature->name), "loss"));
+/* The best weights are the latest whose loss is not above the lowest by more than one standard error of the paired
+ * difference (the one-standard-error rule of Breiman et al. 1984): with few held-out rows the lowest is an accident,
+ * and a schedule that anneals ends better than it was halfway. */
+static bool better_enough(sn_trainer *t, double valid) {
+    double sum = 0, squares = 0, n = (double)t->n_valid;
+    if (valid < t->at.lowest) {
+        t->at.lowest = valid;
+        for (int64_t i = 0; i < t->n_valid; i++) t->anchor[i] = t->row_losses[i];
+        return true;
     }
-    return sum;
+    if (t->n_valid < 2) return false;
+    for (int64_t i = 0; i < t->n_valid; i++) {
+        double d = t->row_losses[i] - t->anchor[i];
+        sum += d;
+        squares += d * d;
+    }
+    double variance = (squares - sum * sum / n) / (n - 1);
+    return variance > 0 && sum / n <= sqrt(variance / n);
 }
 
 static sn_status keep_best(sn_trainer *t) {
@@ -297,16 +311,18 @@ static sn_status end_epoch(sn_trainer *t, const listener *l, double seconds) {
     json_t *report = NULL;
     double train = t->at.loss_weight > 0 ? t->at.loss_sum / t->at.loss_weight : 0, valid = train;
     if (t->n_valid) {
-        SN_TRY(sn_evaluate_rows(t->exec, t->valid_data, t->valid_rows, t->n_valid, t->plan.recipe.batch, 0, NULL, &report));
-        valid = valid_loss(t, report);
+        SN_TRY(sn_evaluate_rows(t->exec, t->valid_data, t->valid_rows, t->n_valid, t->plan.recipe.batch, 0, NULL,
+                                t->row_losses, &report));
+        valid = 0;
+        for (int64_t i = 0; i < t->n_valid; i++) valid += t->row_losses[i] / (double)t->n_valid;
     }
-    bool best = valid < t->at.best;
+    bool lower = valid < t->at.lowest, best = better_enough(t, valid);
     if (best) {
         t->at.best = valid;
         t->at.best_epoch = t->at.epoch + 1;
     }
-    t->at.since_best = best ? 0 : t->at.since_best + 1;
-    if (!best && t->plan.recipe.schedule.every > 0 && t->at.since_best % t->plan.recipe.schedule.every == 0) t->at.cuts++;
+    t->at.since_best = lower ? 0 : t->at.since_best + 1;
+    if (!lower && t->plan.recipe.schedule.every > 0 && t->at.since_best % t->plan.recipe.schedule.every == 0) t->at.cuts++;
     json_t *event = json_pack("{s:s, s:I, s:f, s:{s:f}, s:f, s:b}", "event", "epoch", "epoch", (json_int_t)t->at.epoch + 1, "seconds",
                               seconds, "train", "loss", train, "learning_rate",
                               sn_schedule_rate(&t->plan.recipe.schedule, t->at.step - 1, t->plan.recipe.epochs * sn_steps_per_epoch(t),

@@ -13,7 +13,8 @@ typedef struct sn_progress {
     int64_t epoch, step_in_epoch; /* next to do */
     int64_t step;                 /* commits so far */
     double loss_sum, loss_weight; /* of the running epoch */
-    double best;                  /* validation loss of the best weights; INFINITY: none yet */
+    double lowest;                /* lowest validation loss so far; INFINITY: none yet */
+    double best;                  /* validation loss of the best weights (see better_enough) */
     int64_t best_epoch, since_best;
     int cuts;                     /* plateau */
     double seconds;               /* spent so far */
@@ -30,6 +31,7 @@ struct sn_trainer {
     sn_exec *exec;
     sn_progress at;
     float *best;      /* masters of the best epoch; NULL: none yet */
+    double *row_losses, *anchor; /* [n_valid] this epoch's, and those of the epoch with the lowest mean */
     json_t *history;  /* list of epoch events */
     char *output, *work; /* model directory, and beside it the checkpoint; NULL: none */
     bool overwrite, finished, best_loaded;

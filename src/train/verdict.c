@@ -27,7 +27,7 @@ static double metric_of(const sn_trainer *t, const json_t *report) {
 
 static sn_status score(sn_trainer *t, unsigned without, double *correct, double *metric) {
     json_t *report;
-    SN_TRY(sn_evaluate_rows(t->exec, t->valid_data, t->valid_rows, t->n_valid, t->plan.recipe.batch, without, correct, &report));
+    SN_TRY(sn_evaluate_rows(t->exec, t->valid_data, t->valid_rows, t->n_valid, t->plan.recipe.batch, without, correct, NULL, &report));
     *metric = metric_of(t, report);
     json_decref(report);
     return SN_OK;
