@@ -92,12 +92,12 @@ sn_node sn_reduce_mean(sn_graph *g, sn_node x, int axes, bool keep) {
 }
 
 sn_node sn_matmul(sn_graph *g, sn_node a, sn_node b, bool trans_a, bool trans_b) {
-    sn_attr attr = {.matmul = {trans_a, trans_b, SN_ACT_NONE}};
+    sn_attr attr = {.matmul = {.trans_a = trans_a, .trans_b = trans_b}};
     return emit2(g, SN_MATMUL, a, b, &attr);
 }
 
 sn_node sn_linear_op(sn_graph *g, sn_node x, sn_node weight, sn_node bias) {
-    sn_attr attr = {.matmul = {0, 1, SN_ACT_NONE}};
+    sn_attr attr = {.matmul = {.trans_b = 1}};
     return sn_emit(g, SN_MATMUL, (sn_node[]){x, weight, bias}, 3, &attr);
 }
 

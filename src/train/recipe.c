@@ -77,10 +77,10 @@ static sn_status check(const sn_recipe *r) {
     return SN_OK;
 }
 
-/* Enough steps to converge from scratch, few enough to wait for: about 4,000, but 6 to 60 epochs. */
+/* Enough steps to converge from scratch, few enough to wait for: about 2,000, but 6 to 30 epochs. */
 static int64_t default_epochs(int64_t rows, int64_t batch) {
-    int64_t steps = (rows + batch - 1) / batch, epochs = 4000 / (steps ? steps : 1);
-    return epochs < 6 ? 6 : epochs > 60 ? 60 : epochs;
+    int64_t steps = (rows + batch - 1) / batch, epochs = 2000 / (steps ? steps : 1);
+    return epochs < 6 ? 6 : epochs > 30 ? 30 : epochs;
 }
 
 sn_status sn_recipe_read(const json_t *config, int64_t rows, const sn_model *m, sn_recipe *r, json_t *notes) {
