@@ -88,9 +88,11 @@ static sn_status check_replaceable(const char *path, int overwrite) {
     char *config_path = sn_path_join(path, "config.json");
     json_t *config = NULL;
     if (!config_path) return SN_ERR_MEMORY;
-    bool model = sn_file_exists(config_path) && sn_json_read(config_path, &config) == SN_OK && json_object_get(config, "model_type");
+    sn_status status = sn_file_exists(config_path) ? sn_json_read(config_path, &config) : SN_ERR_IO;
+    bool model = status == SN_OK && json_object_get(config, "model_type");
     json_decref(config);
     sn_free(config_path);
+    if (status == SN_ERR_MEMORY) return status;
     if (!model) return fail_path(SN_ERR_USAGE, path, "is a directory without a model; it is not overwritten");
     return SN_OK;
 }

@@ -173,7 +173,7 @@ static sn_status evaluate(const sn_model *m, const sn_dataset *d, int64_t batch,
     *out = NULL;
     sn_status status = usable_rows(d, true, limit, &rows, &n, &unlabelled);
     if (status == SN_OK && !n)
-        status = sn_fail(SN_ERR_FORMAT, "%s: no row has a target that could be compared with", sn_table_path(sn_dataset_table(d)));
+        status = sn_fail(SN_ERR_FORMAT, "no row has a target that could be compared with");
     if (status == SN_OK) status = sn_exec_create(m, &e);
     if (status == SN_OK) status = sn_evaluate_rows(e, d, rows, n, batch, 0, NULL, NULL, out);
     if (status == SN_OK) {

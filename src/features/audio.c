@@ -112,6 +112,11 @@ static sn_status audio_open(sn_feature *f) {
     SN_TRY(sn_json_number(f->options, "max_seconds", 10, &s->seconds));
     SN_TRY(sn_json_number(f->options, "mean", 0, &mean));
     SN_TRY(sn_json_number(f->options, "std", 1, &std));
+    if (!(s->seconds > 0 && s->seconds <= 3600)) SN_FAIL(SN_ERR_USAGE, "\"max_seconds\" must be above 0 and at most 3600, not %g", s->seconds);
+    if (!((float)std > 0)) SN_FAIL(SN_ERR_FORMAT, "\"std\" must be above 0");
+    if (s->rate > INT32_MAX || n_fft > INT32_MAX || hop > INT32_MAX || s->mels > INT32_MAX || s->rate < 1 || n_fft < 1 || hop < 1 || s->mels < 1)
+        SN_FAIL(SN_ERR_USAGE, "rate %lld, n_fft %lld, hop %lld and mels %lld are not possible", (long long)s->rate, (long long)n_fft,
+                (long long)hop, (long long)s->mels);
     s->mean = (float)mean;
     s->std = (float)std;
     sn_mel_options o = {(int)s->rate, (int)n_fft, (int)hop, (int)s->mels, fmin, fmax, SN_MEL_LOG};

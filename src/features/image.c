@@ -98,7 +98,11 @@ static sn_status read_list(const sn_feature *f, const char *key, int64_t n, floa
     json_t *list;
     SN_TRY(sn_json_array(f->options, key, &list));
     if (!list || (int64_t)json_array_size(list) != n) SN_FAIL(SN_ERR_FORMAT, "\"%s\" must list %lld numbers", key, (long long)n);
-    for (int64_t i = 0; i < n; i++) out[i] = (float)json_number_value(json_array_get(list, (size_t)i));
+    for (int64_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(list, (size_t)i);
+        if (!json_is_number(item)) SN_FAIL(SN_ERR_FORMAT, "\"%s\" must list %lld numbers", key, (long long)n);
+        out[i] = (float)json_number_value(item);
+    }
     return SN_OK;
 }
 
@@ -116,7 +120,10 @@ static sn_status image_open(sn_feature *f) {
         SN_FAIL(SN_ERR_USAGE, "pictures of %lld x %lld with %lld channels are not possible", (long long)s->height,
                 (long long)s->width, (long long)s->channels);
     SN_TRY(read_list(f, "mean", s->channels, s->mean));
-    return read_list(f, "std", s->channels, s->std);
+    SN_TRY(read_list(f, "std", s->channels, s->std));
+    for (int64_t c = 0; c < s->channels; c++)
+        if (!(s->std[c] > 0)) SN_FAIL(SN_ERR_FORMAT, "\"std\" must be above 0");
+    return SN_OK;
 }
 
 static void image_close(sn_feature *f) { sn_free(f->state); }

@@ -70,6 +70,15 @@ static sn_status number_fit(sn_feature *f, const sn_fit_source *source) {
     return sn_feature_set(f, "max", json_real(most));
 }
 
+/* Both are there after fit; a model file could lack them, and then every value would be wrong in silence. */
+static sn_status number_open(sn_feature *f) {
+    static const char *const needed[] = {"mean", "std"};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!json_is_number(json_object_get(f->options, needed[i]))) SN_FAIL(SN_ERR_FORMAT, "\"%s\" is missing or not a number", needed[i]);
+    if (!(json_number_value(json_object_get(f->options, "std")) > 0)) SN_FAIL(SN_ERR_FORMAT, "\"std\" must be above 0");
+    return SN_OK;
+}
+
 void sn_feature_scale(const sn_feature *f, double *mean, double *std) {
     *mean = json_number_value(json_object_get(f->options, "mean"));
     *std = json_number_value(json_object_get(f->options, "std"));
@@ -225,7 +234,7 @@ static sn_status binary_encode(const sn_feature *f, const sn_cell *cell, sn_samp
 
 static const char *const number_keys[] = {"mean", "std", "min", "max", NULL};
 static const char *const class_keys[] = {"classes", NULL};
-const sn_feature_kind sn_feature_number = {SN_KIND_NUMBER, false, number_keys, number_fit, NULL, NULL,
+const sn_feature_kind sn_feature_number = {SN_KIND_NUMBER, false, number_keys, number_fit, number_open, NULL,
                                            number_encode, float_types, number_collate, false};
 const sn_feature_kind sn_feature_category = {SN_KIND_CATEGORY, false, class_keys, category_fit, class_open, class_close,
                                              class_encode, class_types, class_collate, false};

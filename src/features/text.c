@@ -3,6 +3,8 @@
  *   UTF-8 -> words -> ids int32 [length]  (sample)  ->  ids int32 [N,T] padded with 0, lengths [N] */
 #include "features/sequence.h"
 
+enum { MOST_LENGTH = 1 << 20 };
+
 static sn_status text_fit(sn_feature *f, const sn_fit_source *source) {
     int64_t most, least, ngrams, longest;
     SN_TRY(sn_json_int(f->options, "most_words", 20000, &most));
@@ -31,6 +33,9 @@ static sn_status text_open(sn_feature *f) {
     json_t *words;
     SN_TRY(sn_json_object(f->options, "vocabulary", &words));
     if (!words) SN_FAIL(SN_ERR_FORMAT, "\"vocabulary\" is missing");
+    int64_t longest;
+    SN_TRY(sn_json_int(f->options, "max_length", 256, &longest));
+    if (longest < 1 || longest > MOST_LENGTH) SN_FAIL(SN_ERR_USAGE, "\"max_length\" must be 1 to %d, not %lld", MOST_LENGTH, (long long)longest);
     sn_vocabulary *v;
     SN_TRY(sn_vocabulary_from_json(words, &v));
     f->state = v;

@@ -79,8 +79,12 @@ static char *scoped(sn_graph *g, const char *name) {
     return kept;
 }
 
+/* No model comes near it; a number of layers read from a broken file does. */
+enum { MOST_INSTRS = 1 << 20 };
+
 static sn_node emit_typed(sn_graph *g, sn_op op, const sn_node *in, int n_in, const sn_attr *attr, const sn_type *out) {
     const sn_op_info *info = &sn_ops[op];
+    if (g->n_instrs >= MOST_INSTRS) return sn_graph_fail(g, SN_ERR_UNSUPPORTED, "a graph of more than %d instructions", MOST_INSTRS);
     void *instrs = sn_grow(g->instrs, g->n_instrs, &g->instr_room, sizeof *g->instrs);
     if (!instrs) return keep_failure(g);
     g->instrs = instrs;
