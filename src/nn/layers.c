@@ -82,15 +82,26 @@ static void keep(sn_graph *g, sn_status status) {
     if (status != SN_OK) (void)sn_graph_fail(g, status, "%s", sn_error_message());
 }
 
+/* Sizes stay within 31 bits, so that pages may multiply two of them and cast one to int. */
+static bool fits(sn_graph *g, const char *key, int64_t value) {
+    if (value >= -INT32_MAX && value <= INT32_MAX) return true;
+    (void)sn_graph_fail(g, SN_ERR_USAGE, "\"%s\": %lld is out of range", key, (long long)value);
+    return false;
+}
+
 int64_t sn_option_int(sn_graph *g, const json_t *options, const char *key, int64_t fallback) {
     int64_t value;
     keep(g, sn_json_int(options, key, fallback, &value));
-    return value;
+    return fits(g, key, value) ? value : fallback;
 }
 
 float sn_option_float(sn_graph *g, const json_t *options, const char *key, double fallback) {
     double value;
     keep(g, sn_json_number(options, key, fallback, &value));
+    if (!(value >= -1e30 && value <= 1e30)) {
+        (void)sn_graph_fail(g, SN_ERR_USAGE, "\"%s\": %g is out of range", key, value);
+        value = fallback;
+    }
     return (float)value;
 }
 
@@ -113,6 +124,7 @@ int sn_option_ints(sn_graph *g, const json_t *options, const char *key, const in
         const json_t *item = list ? json_array_get(list, (size_t)i) : NULL;
         out[i] = list ? json_integer_value(item) : fallback[i];
         if (out[i] < 1) (void)sn_graph_fail(g, SN_ERR_USAGE, "\"%s\": entry %d must be a whole number from 1", key, i + 1);
+        if (out[i] < 1 || !fits(g, key, out[i])) out[i] = 1;
     }
     return n;
 }
