@@ -5,8 +5,9 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 TESTS ?= OFF
 CMAKE_FLAGS ?=
+FUZZ_SECONDS ?= 600
 
-.PHONY: all demo test long asan ubsan tsan install clean help
+.PHONY: all demo test long asan ubsan tsan fuzz install clean help
 
 all: ## build/sensorium, libsensorium.so and libsensorium.a
 	@tools/build.sh $(BUILD) $(JOBS) -DBUILD_TESTING=$(TESTS) $(CMAKE_FLAGS)
@@ -31,6 +32,10 @@ long: ## the slow tests too, then everything once more against oneDNN 3
 asan ubsan tsan: ## the tests under the address, undefined or thread sanitizer
 	@tools/deps.sh install build test
 	@tools/sanitize.sh $@ $(BUILD)-$@ $(JOBS)
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (600) with clang's libFuzzer
+	@tools/deps.sh install build test fuzz
+	@fuzz/run.sh $(BUILD)-fuzz $(FUZZ_SECONDS) $(JOBS)
 
 install: all ## to PREFIX (/usr/local), under DESTDIR if given
 	@DESTDIR='$(DESTDIR)' cmake --install $(BUILD) --prefix $(PREFIX)

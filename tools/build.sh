@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh DIRECTORY JOBS [CMAKE FLAGS]: configure and build; quiet unless something fails.
+# build.sh DIRECTORY JOBS [CMAKE FLAGS]: configure and build (TARGETS, or all); quiet unless something fails.
 set -e
 directory=$1 jobs=$2
 shift 2
@@ -11,4 +11,4 @@ if ! { command -v cmake && command -v ninja; } >/dev/null ||
     tools/deps.sh hint build test >&2
     exit 1
 fi
-cmake --build "$directory" -j "$jobs"
+cmake --build "$directory" -j "$jobs" ${TARGETS:+--target $TARGETS}
