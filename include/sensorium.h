@@ -150,7 +150,8 @@ SN_API sn_status sn_trainer_create(const sn_table *table, const sn_table *valid,
 /* Goes on from the checkpoint in the directory `path`; table(s) must be the same data. */
 SN_API sn_status sn_trainer_resume(const sn_table *table, const sn_table *valid, const char *path, sn_trainer **out);
 SN_API void sn_trainer_free(sn_trainer *trainer);
-/* The complete config, everything inferred filled in, and what was inferred and why ("notes": [text]). */
+/* {"config": as given, "trainer": the training settings with everything inferred filled in, "notes": [text], what
+ * was inferred and why}. */
 SN_API sn_status sn_trainer_config(const sn_trainer *trainer, char **json);
 /* Events are one JSON object each: "start" "progress" "epoch" "best" "stop" "end". A non-zero answer stops after
  * the running step, saved; sn_trainer_run then gives SN_ERR_CANCELLED. */
