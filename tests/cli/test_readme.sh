@@ -1,0 +1,20 @@
+# The commands in the README's "First steps" run as they stand there, in their order, on a small table.
+. ./lib.sh
+cd "$work" || exit 1
+mkdir photos
+make_table photos/mydata.csv 45
+sed -E '2,$s|^|photos/|' photos/mydata.csv >mydata.csv
+cp mydata.csv other.csv
+cp mydata.csv new.csv
+cp photos/red1.png photos/3.jpg # a PNG by another name is read by its content
+sensorium() { "$SENSORIUM" "$@"; }
+
+# Small tables learn for sixty epochs; that is not what is tested here.
+sed -n 's/^    \(sensorium [a-z]* .*\)/\1/p' "$here/../../README.md" |
+    sed 's/ *#.*//; s/\(sensorium train.*\)/\1 --epochs 2 --threads 1/' >commands
+must test "$(wc -l <commands)" -ge 5
+while read -r line; do
+    eval "$line" >out 2>err </dev/null || { fail "$line"; cat out err; }
+done <commands
+must test -s answers.csv
+finish
