@@ -61,6 +61,7 @@ const char *cli_command_nearest(const char *name); /* NULL when none is near */
 
 struct cli_args {
     const char *program; /* as it was called */
+    char **argv;         /* the whole call */
     const cli_command *command;
     int count;
     const char **items; /* positional arguments */

@@ -1,10 +1,7 @@
 /* main.c: finds the command in commands.def and runs it. */
-#define _POSIX_C_SOURCE 200809L
 #include <locale.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 
@@ -50,7 +47,7 @@ static int run(int argc, char **argv) {
         return nearest ? cli_usage("there is no command '%s'; did you mean %s?", name, nearest)
                        : cli_usage("there is no command '%s'; see: sensorium help", name);
     }
-    cli_args args = {.program = argv[0], .command = command};
+    cli_args args = {.program = argv[0], .argv = argv, .command = command};
     int code = cli_parse(argc - 2, argv + 2, &args);
     if (!code && cli_given(&args, OPT_HELP)) cli_print_help(stdout, command);
     else if (!code) code = command->run(&args);
@@ -58,16 +55,7 @@ static int run(int argc, char **argv) {
     return code;
 }
 
-/* GNU OpenMP's threads wait for each other by spinning for milliseconds, which costs a few per cent less on an idle
- * machine and several times more on a busy one, where the spinner keeps the other thread from its core. It reads its
- * settings before main, so the program starts itself again with a shorter spin, unless the user has chosen one. */
-static void wait_politely(char **argv) {
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY") || setenv("GOMP_SPINCOUNT", "10000", 0)) return;
-    (void)execv("/proc/self/exe", argv); /* if that is not possible, all works the same, only less politely */
-}
-
 int main(int argc, char **argv) {
-    wait_politely(argv);
     if (!setlocale(LC_CTYPE, "C.UTF-8")) (void)setlocale(LC_CTYPE, ""); /* widths of characters */
     (void)signal(SIGPIPE, SIG_IGN);                                     /* a closed pipe is a failed write */
     cli_error_style("sensorium", asks_for_json(argc, argv));
