@@ -61,5 +61,5 @@ static double row_loss(const sn_feature *target, const sn_sample *sample, const 
 }
 
 static const char *const keys[] = {"type", "positive_weight", "weight", NULL};
-const sn_task sn_task_binary = {"binary", 1u << SN_KIND_BINARY, keys, 2, width, head, loss, link, collate, metrics, "accuracy", true,
+const sn_task sn_task_binary = {"binary", 1u << SN_KIND_BINARY, keys, 2, width, head, loss, link, collate, metrics, "accuracy", true, true,
                                 predict, score, row_loss};

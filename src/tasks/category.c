@@ -106,4 +106,4 @@ static double row_loss(const sn_feature *target, const sn_sample *sample, const 
 
 static const char *const keys[] = {"type", "label_smoothing", "class_weights", "weight", NULL};
 const sn_task sn_task_category = {"category", 1u << SN_KIND_CATEGORY | 1u << SN_KIND_BINARY, keys, 2, width, head, loss, link,
-                                  collate, metrics, "accuracy", true, predict, score, row_loss};
+                                  collate, metrics, "accuracy", true, true, predict, score, row_loss};

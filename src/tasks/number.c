@@ -99,5 +99,5 @@ static double row_loss(const sn_feature *target, const sn_sample *sample, const 
 }
 
 static const char *const keys[] = {"type", "delta", "weight", NULL};
-const sn_task sn_task_number = {"number", 1u << SN_KIND_NUMBER, keys, 2, width, head, loss, link, collate, metrics, "r2", true,
+const sn_task sn_task_number = {"number", 1u << SN_KIND_NUMBER, keys, 2, width, head, loss, link, collate, metrics, "r2", true, false,
                                 predict, score, row_loss};

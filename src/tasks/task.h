@@ -24,7 +24,7 @@ typedef struct sn_task {
     /* values [n][K] after link -> metrics object, which has "loss". */
     sn_status (*metrics)(const sn_feature *target, const sn_sample *const *samples, const float *values, int64_t n, json_t **out);
     const char *primary;     /* the metric to quote, and whether more is better */
-    bool more_is_better;
+    bool more_is_better, percent; /* percent: a share of the rows, said in points */
     /* {"value":…, "probability":…, "top":[…]} of one row's values. */
     json_t *(*predict)(const sn_feature *target, const float *values, int top);
     /* How well one row was predicted, for paired comparisons: 1 or 0 (right or wrong), or the squared error; NaN

@@ -104,7 +104,7 @@ sn_status sn_trainer_verdict(sn_trainer *t, char **json) {
     *json = NULL;
     if (!t->n_valid) SN_FAIL(SN_ERR_STATE, "no rows were held out, so there is nothing to judge by");
     const sn_target *target = &t->plan.model->targets[0];
-    bool percent = !strcmp(target->task->primary, "accuracy");
+    bool percent = target->task->percent;
     double *all = sn_alloc((size_t)t->n_valid, sizeof *all), *other = sn_alloc((size_t)t->n_valid, sizeof *other), best = 0;
     json_t *advice = json_array(), *without = json_object(), *alone = json_object();
     sn_status status = all && other && advice && without && alone ? SN_OK : SN_ERR_MEMORY;
