@@ -4,7 +4,7 @@
 # standard deviation over the seeds), in percent of right answers. For sets with several inputs, a model is also
 # learned on each input alone.
 #
-#   tools/measure.sh                    all (hours on two cores)
+#   tools/measure.sh                    all of them, one row when it is done
 #   tools/measure.sh -s "1" fsdd leaf   one seed of two sets
 #
 # Models and logs stay in build/measure; a finished model is not learned again, so the script may be interrupted.
@@ -51,7 +51,7 @@ score() {
 seeds_of() {
     for seed in $seeds; do score "$@" "$seed"; done |
         awk -v want="$(echo $seeds | wc -w)" '{ n++; s += $1; q += $1 * $1 }
-             END { if (n != want) exit 1; m = s / n; v = n > 1 ? (q - n * m * m) / (n - 1) : 0; printf "%.2f ± %.2f", m, v > 0 ? sqrt(v) : 0 }'
+             END { if (n != want) exit 1; m = s / n; v = n > 1 ? (q - n * m * m) / (n - 1) : 0; printf("%.2f ± %.2f", m, (v > 0 ? sqrt(v) : 0)) }'
 }
 
 echo "| data | inputs | right answers on test.csv, % | each input alone, % |"
