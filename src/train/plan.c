@@ -266,8 +266,16 @@ static sn_status use_encoder(sn_part *part, const json_t *choice) {
     return sn_encoder_find(name, part->modality, &part->encoder);
 }
 
-/* Words that hardly ever repeat teach a recurrent layer nothing: few rows for many words are read as a bag. */
+static sn_status set_dropout(sn_part *part, double rate) {
+    if (json_object_set_new(part->options, "dropout", json_real(rate))) SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    return SN_OK;
+}
+
+/* Words that hardly ever repeat teach a recurrent layer nothing: few rows for many words are read as a bag. Few
+ * pictures are learned by heart unless half of what the encoder says of them is dropped. */
 static sn_status choose_by_data(planner *p, sn_part *part) {
+    enum { FEW = 5000 };
+    if (part->modality == SN_MOD_IMAGE && p->n_fit_rows < FEW) return set_dropout(part, 0.5);
     if (part->modality != SN_MOD_TEXT) return SN_OK;
     int64_t words = sn_feature_vocabulary(p->plan->model->inputs[part->features[0]]);
     if (2 * words <= p->n_fit_rows) return SN_OK;
