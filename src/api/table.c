@@ -36,7 +36,7 @@ sn_status sn_table_open(const char *path, const char *options, sn_table **out) {
 
 static sn_status check_image(const char *path) {
     sn_image image;
-    SN_TRY(sn_image_read(path, 0, &image));
+    SN_TRY(sn_image_read(path, SN_CELL_MOST_PIXELS, &image));
     sn_image_free(&image);
     return SN_OK;
 }

@@ -40,6 +40,8 @@ void sn_array_free(sn_array *array);
 sn_status sn_array_make(sn_array *array, sn_dtype dtype, sn_shape shape); /* zeroed */
 
 enum { SN_FEATURE_ARRAYS = 5 };
+/* A picture in a table may have so many pixels (Pillow warns of a bomb from here on); larger ones are broken cells. */
+enum { SN_CELL_MOST_PIXELS = 89478485 };
 
 typedef struct sn_feature {
     const struct sn_feature_kind *row;

@@ -68,7 +68,7 @@ static sn_status image_fit(sn_feature *f, const sn_fit_source *source) {
         char *path;
         sn_image image;
         SN_TRY(sn_table_media_path(source->table, row, source->column, &path));
-        sn_status status = sn_image_read(path, 0, &image); /* a broken picture is reported by the check of all rows */
+        sn_status status = sn_image_read(path, SN_CELL_MOST_PIXELS, &image); /* a broken picture is reported by the check of all rows */
         sn_free(path);
         if (status != SN_OK) continue;
         look_at(&s, &image);
@@ -132,7 +132,7 @@ static sn_status image_encode(const sn_feature *f, const sn_cell *cell, sn_sampl
     const image_state *s = f->state;
     sn_image read = {0}, sized = {0}, final = {0};
     sn_status status = SN_OK;
-    if (!cell->image) SN_TRY(sn_image_read(cell->path, 0, &read));
+    if (!cell->image) SN_TRY(sn_image_read(cell->path, SN_CELL_MOST_PIXELS, &read));
     const sn_image *from = cell->image ? cell->image : &read;
     if (from->width != s->width || from->height != s->height) {
         SN_GO(sn_image_resize(from, (int)s->width, (int)s->height, s->filter, &sized), end);
