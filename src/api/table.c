@@ -5,6 +5,7 @@
  * What "broken" means is one row of `checks` a kind: a media file must decode to its end, a number must parse. Kinds
  * without a row (text, category, …) cannot be broken. */
 #include "data/table.h"
+#include "features/feature.h"
 
 #include <stdatomic.h>
 #include <string.h>
