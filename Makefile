@@ -5,9 +5,10 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 TESTS ?= OFF
 CMAKE_FLAGS ?=
+BENCH_FLAGS ?=
 FUZZ_SECONDS ?= 600
 
-.PHONY: all demo test long asan ubsan tsan fuzz install clean help
+.PHONY: all demo test long bench asan ubsan tsan fuzz install clean help
 
 all: ## build/sensorium, libsensorium.so and libsensorium.a
 	@tools/build.sh $(BUILD) $(JOBS) -DBUILD_TESTING=$(TESTS) $(CMAKE_FLAGS)
@@ -28,6 +29,12 @@ long: ## the slow tests too, then everything once more against oneDNN 3
 	@ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure
 	@tools/onednn3.sh $(BUILD)-onednn3 $(JOBS)
 	@ctest --test-dir $(BUILD)-onednn3 -j$(JOBS) --output-on-failure
+
+bench: ## ours against PyTorch, alternately; SN_BENCH_PYTHON has the peer, BENCH_FLAGS go to bench/run.py
+	@tools/deps.sh install build demo
+	@$(MAKE) --no-print-directory all
+	@cmake --build $(BUILD) --target bench_train -j $(JOBS)
+	@python3 bench/run.py $(BUILD) $(BENCH_FLAGS)
 
 asan ubsan tsan: ## the tests under the address, undefined or thread sanitizer
 	@tools/deps.sh install build test
