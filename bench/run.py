@@ -415,7 +415,8 @@ def main():
             bench.vqa_full()
         else:
             ROWS[name](bench)
-    print('written to ' + options.json)
+    if bench.result:
+        print('written to ' + options.json)
 
 
 if __name__ == '__main__':
