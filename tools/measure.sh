@@ -1,8 +1,8 @@
 #!/bin/sh
-# measure.sh [-s SEEDS] [-d DATA] [NAME...]: learns the seven public data sets with no options but --target and
+# measure.sh [-t] [-s SEEDS] [-d DATA] [NAME...]: learns the seven public data sets with no options but --target and
 # --inputs, three seeds each, scores on their test.csv, and prints a Markdown table of mean and spread (the
 # standard deviation over the seeds), in percent of right answers. For sets with several inputs, a model is also
-# learned on each input alone.
+# learned on each input alone (not with -t: all inputs together only).
 #
 #   tools/measure.sh                    all of them, one row when it is done
 #   tools/measure.sh -s "1" fsdd leaf   one seed of two sets
@@ -12,9 +12,11 @@ set -e
 cd "$(dirname "$0")/.."
 seeds="1 2 3"
 data=../shared/data
-while getopts s:d: option; do
+alone_too=yes
+while getopts ts:d: option; do
     case $option in
     s) seeds=$OPTARG ;;
+    t) alone_too= ;;
     d) data=$OPTARG ;;
     *) exit 2 ;;
     esac
@@ -60,7 +62,7 @@ echo "$sets" | while read -r name folder target inputs alone; do
     [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
     together=$(seeds_of "$name" "$folder" "$target" "$inputs")
     each=
-    if [ "$alone" != - ]; then
+    if [ "$alone" != - ] && [ "$alone_too" ]; then
         for input in $(echo "$alone" | tr '|' ' '); do
             shown=$input
             case $input in -*) shown="all but ${input#-}" ;; esac
