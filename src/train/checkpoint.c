@@ -74,6 +74,13 @@ static void remove_others(const char *work, const char *const *keep, int n) {
     (void)closedir(dir);
 }
 
+/* The config, with what was inferred from the machine: a resumed run keeps it on any other. */
+static json_t *config_json(const sn_trainer *t) {
+    json_t *config = json_copy(t->config);
+    if (config && !json_object_get(config, "threads")) (void)json_object_set_new(config, "threads", json_integer(t->plan.model->threads));
+    return config;
+}
+
 sn_status sn_checkpoint_write(sn_trainer *t) {
     char weights[64], moments[64], best[64] = "", *path, hash[32];
     (void)snprintf(weights, sizeof weights, "weights-%lld.safetensors", (long long)t->at.step);
@@ -91,7 +98,7 @@ sn_status sn_checkpoint_write(sn_trainer *t) {
         sn_free(path);
         SN_TRY(status);
     }
-    json_t *tree = json_pack("{s:i, s:s, s:O, s:o, s:O, s:s, s:s, s:s}", "schema", 1, "data", hash, "config", t->config, "progress",
+    json_t *tree = json_pack("{s:i, s:s, s:o, s:o, s:O, s:s, s:s, s:s}", "schema", 1, "data", hash, "config", config_json(t), "progress",
                              progress_json(&t->at), "history", t->history, "weights", weights, "moments", moments, "best", best);
     json_t *anchor = json_array();
     for (int64_t i = 0; i < t->n_valid; i++) (void)json_array_append_new(anchor, json_real(t->anchor[i]));
@@ -103,6 +110,15 @@ sn_status sn_checkpoint_write(sn_trainer *t) {
     const char *keep[] = {weights, moments, best, "trainer.json"};
     if (status == SN_OK) remove_others(t->work, keep, 4);
     return status;
+}
+
+/* trainer.json goes first, so that it never names files that are gone. */
+sn_status sn_checkpoint_remove(const char *work) {
+    char *path;
+    SN_TRY(in_work(work, "trainer.json", &path));
+    sn_status status = sn_remove_tree(path);
+    sn_free(path);
+    return status == SN_OK ? sn_remove_tree(work) : status;
 }
 
 static sn_status read_tree(const char *work, json_t **tree) {

@@ -139,7 +139,7 @@ sn_status sn_trainer_resume(const sn_table *table, const sn_table *valid, const 
     if (status == SN_OK && t->data_hash != hash)
         status = sn_fail(SN_ERR_USAGE, "%s: the data are not those that the run in %s started with", sn_table_path(table), t->work);
     if (status == SN_OK) {
-        t->overwrite = true;
+        t->overwrite = t->begun = true;
         status = sn_checkpoint_read(t);
     }
     if (status == SN_OK) *out = t;
@@ -347,21 +347,25 @@ static json_t *start_event(const sn_trainer *t) {
                      t->plan.model->bf16 ? "bf16" : "f32", "notes", t->plan.notes);
 }
 
+/* A pure function of the progress, so that a run that goes on from its last checkpoint ends there too. */
+static bool all_done(const sn_trainer *t, const char **reason) {
+    if (t->at.step_in_epoch) return false;
+    bool enough = t->plan.recipe.patience && t->at.since_best >= t->plan.recipe.patience;
+    *reason = enough ? "no improvement" : "all epochs done";
+    return enough || t->at.epoch >= t->plan.recipe.epochs;
+}
+
 static sn_status epochs(sn_trainer *t, listener *l, const char **reason) {
     int64_t *order = sn_alloc((size_t)t->n_rows, sizeof *order);
     double started = sn_seconds();
     int64_t steps_before = t->at.step;
     sn_status status = order ? SN_OK : SN_ERR_MEMORY;
-    while (status == SN_OK && t->at.epoch < t->plan.recipe.epochs && !atomic_load(&t->stop)) {
+    while (status == SN_OK && !all_done(t, reason) && !atomic_load(&t->stop)) {
         double begin = sn_seconds();
         status = train_epoch(t, l, order, started, steps_before);
         if (status != SN_OK || t->at.step_in_epoch < sn_steps_per_epoch(t)) break; /* failed or stopped */
         status = end_epoch(t, l, sn_seconds() - begin);
         if (status == SN_OK) status = maybe_checkpoint(t, true);
-        if (t->plan.recipe.patience && t->at.since_best >= t->plan.recipe.patience) {
-            *reason = "no improvement";
-            break;
-        }
     }
     sn_free(order);
     return status;
@@ -389,7 +393,7 @@ static sn_status finish(sn_trainer *t, const listener *l, const char *reason) {
     t->finished = true;
     sn_trainer_use_best(t);
     SN_TRY(sn_trainer_write_model(t));
-    if (t->work) SN_TRY(sn_remove_tree(t->work));
+    if (t->work) SN_TRY(sn_checkpoint_remove(t->work));
     tell(t, l, json_pack("{s:s, s:s}", "event", "stop", "reason", reason));
     tell(t, l, json_pack("{s:s, s:I, s:I, s:f, s:f}", "event", "end", "epochs", (json_int_t)t->at.epoch, "best_epoch",
                          (json_int_t)t->at.best_epoch, "seconds", t->at.seconds, "loss", t->at.best));
@@ -403,31 +407,43 @@ static sn_status stopped(sn_trainer *t, const listener *l) {
         sn_trainer_use_best(t);
         SN_TRY(sn_trainer_write_model(t));
     }
+    t->finished = true; /* its masters are the best weights now */
     tell(t, l, json_pack("{s:s, s:s}", "event", "stop", "reason", "stopped"));
     SN_FAIL(SN_ERR_CANCELLED, "stopped after %lld steps%s", (long long)t->at.step, t->work ? "; --resume goes on" : "");
+}
+
+/* A loss or gradient was not finite: keeps what was good, then reports the failure. */
+static sn_status failed(sn_trainer *t) {
+    char message[1024];
+    (void)snprintf(message, sizeof message, "%s", sn_error_message());
+    t->finished = true;
+    SN_TRY(maybe_checkpoint(t, true));
+    if (t->best) {
+        sn_trainer_use_best(t);
+        SN_TRY(sn_trainer_write_model(t));
+    }
+    SN_FAIL(SN_ERR_NUMERIC, "%s", message);
+}
+
+/* The checkpoint's place, and a first checkpoint, so that a run can be resumed whenever it is killed. */
+static sn_status begin(sn_trainer *t) {
+    t->checkpoint_at = sn_seconds();
+    if (!t->work || t->begun) return SN_OK;
+    SN_TRY(sn_checkpoint_remove(t->work));
+    SN_TRY(sn_make_directory(t->work));
+    t->begun = true;
+    return maybe_checkpoint(t, true);
 }
 
 sn_status sn_trainer_run(sn_trainer *t, sn_event_fn *event, void *context) {
     if (t->finished) SN_FAIL(SN_ERR_STATE, "this training has ended");
     listener l = {event, context, 0};
-    const char *reason = "all epochs done";
-    if (t->work && !t->at.step) {
-        SN_TRY(sn_remove_tree(t->work));
-        SN_TRY(sn_make_directory(t->work));
-    }
-    t->checkpoint_at = sn_seconds();
+    const char *reason = "";
+    SN_TRY(begin(t));
     tell(t, &l, start_event(t));
     sn_status status = epochs(t, &l, &reason);
-    if (status == SN_OK && !atomic_load(&t->stop)) return finish(t, &l, reason);
-    if (status == SN_OK) return t->at.epoch >= t->plan.recipe.epochs ? finish(t, &l, reason) : stopped(t, &l);
-    if (status == SN_ERR_NUMERIC && t->best) { /* keep what was good, then report the failure */
-        char message[1024];
-        (void)snprintf(message, sizeof message, "%s", sn_error_message());
-        sn_trainer_use_best(t);
-        SN_TRY(sn_trainer_write_model(t));
-        SN_FAIL(SN_ERR_NUMERIC, "%s", message);
-    }
-    return status;
+    if (status == SN_OK) return all_done(t, &reason) ? finish(t, &l, reason) : stopped(t, &l);
+    return status == SN_ERR_NUMERIC ? failed(t) : status;
 }
 
 sn_status sn_trainer_config(const sn_trainer *t, char **json) {

@@ -34,7 +34,7 @@ struct sn_trainer {
     double *row_losses, *anchor; /* [n_valid] this epoch's, and those of the epoch with the lowest mean */
     json_t *history;  /* list of epoch events */
     char *output, *work; /* model directory, and beside it the checkpoint; NULL: none */
-    bool overwrite, finished, best_loaded;
+    bool overwrite, begun, finished; /* begun: what lies in `work` is this run's */
     uint64_t data_hash;
     double checkpoint_at;
     atomic_bool stop;
@@ -47,6 +47,7 @@ sn_status sn_checkpoint_write(sn_trainer *t);
 /* The config that a checkpoint holds (to make the same plan), and its state into a trainer made from it. */
 sn_status sn_checkpoint_config(const char *work, json_t **config, uint64_t *data_hash);
 sn_status sn_checkpoint_read(sn_trainer *t);
+sn_status sn_checkpoint_remove(const char *work);
 char *sn_checkpoint_place(const char *output); /* "<output>.training", heap */
 /* Puts the best weights into the model. */
 void sn_trainer_use_best(sn_trainer *t);
