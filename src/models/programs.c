@@ -131,6 +131,16 @@ static sn_node build_head(sn_graph *g, const sn_target *t, sn_node fused) {
     return raw;
 }
 
+/* In the target's scope, so that a loss that is not finite says whose it is. */
+static sn_node build_loss(sn_graph *g, const sn_target *t, sn_node raw, const sn_node *labels) {
+    sn_scope_push(g, "tasks");
+    sn_scope_push(g, t->feature->name);
+    sn_node each = t->task->loss(g, t->feature, t->options, raw, labels);
+    sn_scope_pop(g);
+    sn_scope_pop(g);
+    return each;
+}
+
 /* The label arrays of a target as inputs. Their types come from collating nothing but the row count. */
 static sn_status label_inputs(sn_graph *g, const sn_target *t, int64_t rows, sn_node *labels) {
     sn_array arrays[SN_TASK_ARRAYS] = {0};
@@ -162,7 +172,7 @@ static sn_status draft_joint(const sn_model *m, int64_t rows, bool training, dra
             continue;
         }
         status = label_inputs(g, t, rows, labels);
-        sn_node each = t->task->loss(g, t->feature, t->options, raw, labels);
+        sn_node each = build_loss(g, t, raw, labels);
         losses[i] = sn_reduce_sum(g, each, 1, true);
         scales[i] = sn_input(g, SN_F32, SN_SHAPE(1));
         if (status == SN_OK) status = out(d, losses[i]);

@@ -8,6 +8,7 @@
  *
  * Warm-up, for all but one_cycle, is linear from 0 at step 0 to the peak at step warmup_fraction * total;
  * cosine runs over the steps that remain. */
+#include <float.h>
 #include <math.h>
 
 #include "train/optimiser.h"
@@ -74,8 +75,8 @@ sn_status sn_schedule_check(const sn_schedule_options *o) {
 #undef SN_SCHEDULE
     const struct schedule *s = find_schedule(o->kind);
     if (!s) SN_FAIL(SN_ERR_USAGE, "unknown schedule \"%s\"; known are:%s", o->kind ? o->kind : "", known);
-    if (!(o->learning_rate > 0 && isfinite(o->learning_rate)))
-        SN_FAIL(SN_ERR_USAGE, "learning rate is %g, it must be above 0", o->learning_rate);
+    if (!(o->learning_rate > 0 && o->learning_rate <= (double)FLT_MAX))
+        SN_FAIL(SN_ERR_USAGE, "learning rate is %g, it must be above 0 and a finite float", o->learning_rate);
     if (!(o->warmup_fraction >= 0 && o->warmup_fraction < 1))
         SN_FAIL(SN_ERR_USAGE, "warm-up is %g of all steps, it must be at least 0 and below 1", o->warmup_fraction);
     if (s->uses & USES_DECAY && !(o->decay > 0 && o->decay <= 1))
