@@ -331,6 +331,7 @@ static sn_status end_epoch(sn_trainer *t, const listener *l, double seconds) {
     json_decref(report);
     (void)json_array_append(t->history, event);
     tell(t, l, event);
+    if (best) tell(t, l, json_pack("{s:s, s:I, s:f}", "event", "best", "epoch", (json_int_t)t->at.epoch + 1, "loss", valid));
     t->at.epoch++;
     t->at.step_in_epoch = 0;
     t->at.loss_sum = t->at.loss_weight = 0;
@@ -386,7 +387,9 @@ static sn_status record(sn_trainer *t) {
 
 sn_status sn_trainer_write_model(sn_trainer *t) {
     SN_TRY(record(t));
-    return t->output ? sn_model_save(t->plan.model, t->output, 1) : SN_OK;
+    if (!t->output) return SN_OK;
+    SN_TRY(sn_model_save(t->plan.model, t->output, 1));
+    return sn_history_write(t->history, t->output);
 }
 
 static sn_status finish(sn_trainer *t, const listener *l, const char *reason) {

@@ -53,5 +53,7 @@ char *sn_checkpoint_place(const char *output); /* "<output>.training", heap */
 void sn_trainer_use_best(sn_trainer *t);
 /* The finished model into `output`. */
 sn_status sn_trainer_write_model(sn_trainer *t);
+/* Epoch events as history.csv in a directory. */
+sn_status sn_history_write(const json_t *events, const char *directory);
 int64_t sn_steps_per_epoch(const sn_trainer *t);
 #endif
