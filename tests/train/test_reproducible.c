@@ -56,8 +56,8 @@ static void test_checkpoints_off(void **state) {
 
 static pid_t spin(void) {
     pid_t pid = fork();
-    for (volatile unsigned n = 0; pid == 0;) n = n + 1;
-    return pid;
+    if (pid) return pid;
+    for (volatile unsigned n = 0;; n = n + 1) {}
 }
 
 static void test_load(void **state) {

@@ -38,9 +38,9 @@ static bool put_table(const world *w) {
     sn_buf_puts(&csv, "photo,note,size,label,price\n");
     for (int i = 0; i < ROWS; i++) {
         if (!put_picture(w, i)) return false;
-        if (i % 9 != 4) sn_buf_printf(&csv, "p%d.bmp", i);
+        if (i % 22 != 4) sn_buf_printf(&csv, "p%d.bmp", i);
         sn_buf_puts(&csv, ",");
-        for (int k = 0; k <= i % 5; k++) sn_buf_printf(&csv, "%s%s", k ? " " : "", words[(i * 3 + k * k) % 8]);
+        for (int k = 0; k <= i % 4; k++) sn_buf_printf(&csv, "%s%s", k ? " " : "", words[(i * 3 + k * k) % 8]);
         sn_buf_printf(&csv, ",%d.25,%s,%d\n", (i * 7) % 11, i % 13 == 6 ? "" : labels[i % 3], 100 + 30 * (i % 3) + i % 5);
     }
     char *path = sn_path_join(w->folder, "data.csv");
