@@ -53,9 +53,10 @@ static void decode_chunk(void *context, int64_t chunk) {
     int64_t end = (chunk + 1) * DECODE_CHUNK < c->n ? (chunk + 1) * DECODE_CHUNK : c->n;
     for (int64_t i = chunk * DECODE_CHUNK; i < end; i++) {
         sn_sample *s = &c->samples[i];
-        if (sn_feature_encode_cell(c->feature, j->d->table, c->first_row[i], c->column, s) != SN_OK) {
+        sn_status status = sn_feature_encode_cell(c->feature, j->d->table, c->first_row[i], c->column, s);
+        if (status != SN_OK) { /* without memory the cell is not broken: leaving its rows out would be wrong */
             c->why[i] = sn_strdup(sn_error_message());
-            if (!c->why[i]) atomic_store(&j->d->out_of_memory, true);
+            if (!c->why[i] || status == SN_ERR_MEMORY) atomic_store(&j->d->out_of_memory, true);
             continue;
         }
         if (atomic_fetch_add(&j->d->held, s->bytes) + s->bytes > j->budget && s->data) { /* decoded again when needed */

@@ -74,9 +74,11 @@ char *world_path(const world *w, const char *output, const char *file) {
 /* ---- a child ---- */
 
 static sn_trainer *running;
+static volatile sig_atomic_t asked;
 
 static void on_term(int number) {
     (void)number;
+    asked = 1;
     if (running) sn_trainer_stop(running);
 }
 
@@ -146,6 +148,7 @@ static int child(const world *w, const job *j) {
     sn_status status = sn_table_open(path, NULL, &table);
     if (status == SN_OK) status = make(w, j, table, &t);
     running = t;
+    if (t && asked) sn_trainer_stop(t); /* asked before there was a trainer */
     if (status == SN_OK) status = sn_trainer_run(t, on_event, (void *)(uintptr_t)j);
     running = NULL;
     int code = report(j, status);
