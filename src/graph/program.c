@@ -34,8 +34,7 @@ static void place_leaf(sn_program *p, const sn_instr *instr) {
     p->shadow |= bf16;
 }
 
-static unsigned unread_outputs(const sn_graph *g, const sn_instr *instr, const bool *read) {
-    (void)g;
+static unsigned unread_outputs(const sn_instr *instr, const bool *read) {
     unsigned mask = 0;
     for (int k = 0; k < instr->n_out; k++)
         if (!read[instr->out[k]]) mask |= 1u << k;
@@ -49,7 +48,7 @@ static sn_status prepare(sn_program *p, sn_step *step, size_t index, const sn_co
     sn_type in[SN_MAX_IN], out[SN_MAX_OUT];
     sn_kernel_request request = {.op = instr->op, .attr = &instr->attr, .n_in = instr->n_in, .n_out = instr->n_out, .in = in,
                                  .out = out, .threads = options->threads, .isa = options->isa, .stream = instr->stream,
-                                 .unused = unread_outputs(g, instr, read)};
+                                 .unused = unread_outputs(instr, read)};
     for (int k = 0; k < instr->n_in; k++) {
         in[k] = g->values[instr->in[k]].type;
         step->in[k] = p->root[instr->in[k]];

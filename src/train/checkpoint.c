@@ -26,27 +26,22 @@ static sn_status in_work(const char *work, const char *file, char **out) {
     return *out ? SN_OK : SN_ERR_MEMORY;
 }
 
-static sn_status save_weights(sn_trainer *t, const char *file, float *swap_in) {
+static void exchange(float *a, float *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float keep = a[i];
+        a[i] = b[i];
+        b[i] = keep;
+    }
+}
+
+/* The masters, or `best`, which takes the masters' place for the time of writing. */
+static sn_status save_weights(sn_trainer *t, const char *file, float *best) {
     char *path;
     sn_params *params = t->plan.model->params;
     SN_TRY(in_work(t->work, file, &path));
-    sn_status status = SN_OK;
-    if (!swap_in) status = sn_params_save(params, path, NULL);
-    else { /* the best weights take the masters' place for the time of writing */
-        size_t n = sn_params_total(params);
-        float *masters = sn_params_flat(params);
-        for (size_t i = 0; i < n; i++) {
-            float keep = masters[i];
-            masters[i] = swap_in[i];
-            swap_in[i] = keep;
-        }
-        status = sn_params_save(params, path, NULL);
-        for (size_t i = 0; i < n; i++) {
-            float keep = masters[i];
-            masters[i] = swap_in[i];
-            swap_in[i] = keep;
-        }
-    }
+    if (best) exchange(sn_params_flat(params), best, sn_params_total(params));
+    sn_status status = sn_params_save(params, path, NULL);
+    if (best) exchange(sn_params_flat(params), best, sn_params_total(params));
     sn_free(path);
     return status;
 }
