@@ -8,7 +8,7 @@
 #include "models/model_io.h"
 
 #include "models/goldens.h"
-#include "params/safetensors.h"
+#include "params/weights.h"
 
 enum { SCHEMA = 1, MOST_THREADS = 1024 };
 
@@ -289,10 +289,10 @@ static sn_status fail_directory(sn_status code, const char *path, const char *wh
 }
 
 static sn_status load_weights(sn_model *m, const char *path) {
-    sn_safetensors *file;
-    SN_TRY(sn_safetensors_open(path, &file));
+    sn_weights *file;
+    SN_TRY(sn_weights_open(path, &file));
     sn_status status = sn_params_load(m->params, file, "");
-    sn_safetensors_free(file);
+    sn_weights_free(file);
     if (status == SN_OK) return SN_OK;
     (void)sn_fail_in("%s/model.safetensors", path);
     return sn_fail_at(path, 0, NULL);

@@ -5,35 +5,24 @@
 #ifndef SN_SAFETENSORS_H
 #define SN_SAFETENSORS_H
 #include "base/json.h"
-#include "tensor/tensor.h"
-
-typedef struct sn_tensor_view {
-    const char *name;
-    sn_type type;
-    const void *data; /* in the mapping; may be unaligned */
-    size_t bytes;
-} sn_tensor_view;
+#include "params/view.h"
 
 typedef struct sn_safetensors sn_safetensors;
-/* `path`: a .safetensors file, a .safetensors.index.json (sharded), or a folder that holds model.safetensors
- * or model.safetensors.index.json. */
+/* One .safetensors file. Models, which may lie in several files or another format, are opened with weights.h. */
 sn_status sn_safetensors_open(const char *path, sn_safetensors **out);
 void sn_safetensors_free(sn_safetensors *file);
 int sn_safetensors_count(const sn_safetensors *file);
 const sn_tensor_view *sn_safetensors_at(const sn_safetensors *file, int i);       /* in name order */
 const sn_tensor_view *sn_safetensors_find(const sn_safetensors *file, const char *name); /* NULL */
+const sn_views *sn_safetensors_views(const sn_safetensors *file);
 const char *sn_safetensors_metadata(const sn_safetensors *file, const char *key);  /* NULL */
 /* Parses a whole file image from memory (for fuzzing); the bytes must outlive the result. */
 sn_status sn_safetensors_parse(const char *name, const void *bytes, size_t size, sn_safetensors **out);
-/* Copies a tensor to f32, from F32, F16 or BF16; another dtype is an error. */
-sn_status sn_tensor_to_f32(const sn_tensor_view *view, float *out);
 
 /* Writes name-sorted tensors (temporary file, sync, rename). `metadata`: object of strings or NULL. */
 sn_status sn_safetensors_write(const char *path, const sn_tensor_view *tensors, int n, const json_t *metadata);
-
-/* Loads every parameter of the store by name, or fails naming the first missing, unused or mis-shaped tensor
- * with expected and found shape; `prefix` is put before the store's names. */
-struct sn_params;
-sn_status sn_params_load(struct sn_params *p, const sn_safetensors *file, const char *prefix);
-sn_status sn_params_save(struct sn_params *p, const char *path, const json_t *metadata);
+/* The same, with tensor i as dtype as[i]: a float dtype may become F32, BF16 or F16, converted piece by piece on the
+ * way; any other must stay as it is. *overflows (may be NULL): finite numbers that F16 has no room for. */
+sn_status sn_safetensors_write_as(const char *path, const sn_tensor_view *tensors, const sn_dtype *as, int n,
+                                  const json_t *metadata, int64_t *overflows);
 #endif

@@ -1,65 +1,41 @@
-/* weights.c: what passes between safetensors files and memory: conversion to f32, writing a file, and loading
- * and saving the store. Writing streams the tensors from where they are; nothing is copied first. */
-#include "params/safetensors.h"
+/* weights.c: writing a safetensors file, and loading and saving the store. Writing streams the tensors from where
+ * they are; what is to become another dtype is converted in pieces on the way, nothing is copied whole. */
+#include "params/weights.h"
+
+#include <math.h>
 
 #include "params/params.h"
+#include "params/safetensors.h"
 
-/* ---- to f32 ---- */
-
-static uint16_t half_at(const unsigned char *bytes, size_t i) {
-    uint16_t h;
-    memcpy(&h, bytes + 2 * i, 2);
-    return h;
-}
-
-/* All but infinity and NaN is the half's bits moved into place and scaled by 2^112, exactly. */
-static float half_to_float(uint16_t h) {
-    uint32_t u = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
-    float x;
-    if ((h & 0x7c00) == 0x7c00) {
-        u |= 0x7f800000u;
-    } else {
-        memcpy(&x, &u, 4);
-        x *= 0x1p112f;
-        memcpy(&u, &x, 4);
-    }
-    u |= sign;
-    memcpy(&x, &u, 4);
-    return x;
-}
-
-sn_status sn_tensor_to_f32(const sn_tensor_view *view, float *out) {
-    const unsigned char *from = view->data;
-    size_t n = view->bytes / 2;
-    if (view->type.dtype == SN_F32) {
-        if (view->bytes) memcpy(out, from, view->bytes);
-    } else if (view->type.dtype == SN_BF16) {
-        for (size_t i = 0; i < n; i++) out[i] = sn_from_bf16(half_at(from, i));
-    } else if (view->type.dtype == SN_F16) {
-        for (size_t i = 0; i < n; i++) out[i] = half_to_float(half_at(from, i));
-    } else {
-        SN_FAIL(SN_ERR_SHAPE, "tensor \"%s\": expected F32, F16 or BF16, found %s", view->name,
-                sn_dtype_name(view->type.dtype));
-    }
-    return SN_OK;
-}
+enum { PIECE = 1 << 16 }; /* elements converted at a time */
 
 /* ---- writing ---- */
 
-static int by_name(const void *a, const void *b) {
-    return strcmp((*(const sn_tensor_view *const *)a)->name, (*(const sn_tensor_view *const *)b)->name);
+typedef struct item {
+    const sn_tensor_view *tensor;
+    sn_dtype as;
+    size_t bytes; /* as written */
+} item;
+
+static int by_name(const void *a, const void *b) { return strcmp(((const item *)a)->tensor->name, ((const item *)b)->tensor->name); }
+
+static bool can_become(sn_dtype from, sn_dtype to) {
+    return from == to || (sn_dtype_is_float(from) && (to == SN_F32 || to == SN_BF16 || to == SN_F16));
 }
 
-static sn_status check_tensors(const sn_tensor_view *const *sorted, int n) {
+static sn_status check_items(item *items, int n) {
     for (int i = 0; i < n; i++) {
-        const sn_tensor_view *t = sorted[i];
+        const sn_tensor_view *t = items[i].tensor;
         size_t bytes;
         if (t->type.dtype == SN_OPAQUE || !strcmp(t->name, "__metadata__"))
             SN_FAIL(SN_ERR_USAGE, "tensor \"%s\": this name or dtype cannot be written", t->name);
-        if (i && !strcmp(t->name, sorted[i - 1]->name)) SN_FAIL(SN_ERR_USAGE, "tensor \"%s\" is given twice", t->name);
+        if (!can_become(t->type.dtype, items[i].as))
+            SN_FAIL(SN_ERR_USAGE, "tensor \"%s\": %s cannot become %s", t->name, sn_dtype_name(t->type.dtype), sn_dtype_name(items[i].as));
+        if (i && !strcmp(t->name, items[i - 1].tensor->name)) SN_FAIL(SN_ERR_USAGE, "tensor \"%s\" is given twice", t->name);
         SN_TRY(sn_type_bytes(t->type, &bytes));
         if (bytes != t->bytes)
             SN_FAIL(SN_ERR_USAGE, "tensor \"%s\": expected %zu bytes, given %zu", t->name, bytes, t->bytes);
+        SN_TRY(sn_type_bytes((sn_type){t->type.shape, items[i].as}, &items[i].bytes));
     }
     return SN_OK;
 }
@@ -92,20 +68,20 @@ static sn_status put_metadata(sn_buf *buf, const json_t *metadata) {
 }
 
 /* The header with its size before it, padded by spaces so that the data begins at a multiple of 64. */
-static sn_status make_header(sn_buf *buf, const sn_tensor_view *const *sorted, int n, const json_t *metadata) {
+static sn_status make_header(sn_buf *buf, const item *items, int n, const json_t *metadata) {
     size_t place = 0;
     sn_buf_add(buf, "\0\0\0\0\0\0\0", 8);
     sn_buf_puts(buf, "{");
     SN_TRY(put_metadata(buf, metadata));
     for (int i = 0; i < n; i++) {
-        const sn_tensor_view *t = sorted[i];
+        const sn_tensor_view *t = items[i].tensor;
         if (i || json_object_size(metadata)) sn_buf_puts(buf, ",");
         SN_TRY(put_string(buf, t->name));
-        sn_buf_printf(buf, ":{\"dtype\":\"%s\",\"shape\":[", sn_dtype_name(t->type.dtype));
+        sn_buf_printf(buf, ":{\"dtype\":\"%s\",\"shape\":[", sn_dtype_name(items[i].as));
         for (int d = 0; d < t->type.shape.rank; d++)
             sn_buf_printf(buf, d ? ",%lld" : "%lld", (long long)t->type.shape.dim[d]);
-        sn_buf_printf(buf, "],\"data_offsets\":[%zu,%zu]}", place, place + t->bytes);
-        place += t->bytes;
+        sn_buf_printf(buf, "],\"data_offsets\":[%zu,%zu]}", place, place + items[i].bytes);
+        place += items[i].bytes;
     }
     sn_buf_puts(buf, "}");
     while (!buf->failed && buf->size % 64) sn_buf_puts(buf, " ");
@@ -114,33 +90,72 @@ static sn_status make_header(sn_buf *buf, const sn_tensor_view *const *sorted, i
     return SN_OK;
 }
 
-static sn_status write_all(const char *path, const sn_buf *header, const sn_tensor_view *const *sorted, int n) {
+static int64_t narrow(const float *from, size_t n, sn_dtype as, uint16_t *to) {
+    int64_t overflows = 0;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = as == SN_F16 ? sn_to_f16(from[i]) : sn_to_bf16(from[i]);
+        overflows += as == SN_F16 && (to[i] & 0x7fff) == 0x7c00 && isfinite(from[i]);
+    }
+    return overflows;
+}
+
+static sn_status add_converted(sn_writer *writer, const item *it, int64_t *overflows) {
+    size_t count = it->bytes / sn_dtype_size(it->as);
+    float *wide = sn_alloc(PIECE, sizeof *wide);
+    uint16_t *half = wide ? sn_alloc(PIECE, sizeof *half) : NULL;
+    sn_status status = half ? SN_OK : SN_ERR_MEMORY;
+    for (size_t at = 0; status == SN_OK && at < count; at += PIECE) {
+        size_t n = count - at < PIECE ? count - at : PIECE;
+        status = sn_tensor_part_to_f32(it->tensor, at, n, wide);
+        if (status == SN_OK && it->as == SN_F32) status = sn_writer_add(writer, wide, n * sizeof *wide);
+        else if (status == SN_OK) {
+            *overflows += narrow(wide, n, it->as, half);
+            status = sn_writer_add(writer, half, n * sizeof *half);
+        }
+    }
+    sn_free(half);
+    sn_free(wide);
+    return status;
+}
+
+static sn_status write_all(const char *path, const sn_buf *header, const item *items, int n, int64_t *overflows) {
     sn_writer *writer;
     SN_TRY(sn_writer_open(path, &writer));
     sn_status status = sn_writer_add(writer, header->data, header->size);
-    for (int i = 0; status == SN_OK && i < n; i++) status = sn_writer_add(writer, sorted[i]->data, sorted[i]->bytes);
+    for (int i = 0; status == SN_OK && i < n; i++) {
+        const sn_tensor_view *t = items[i].tensor;
+        if (items[i].as == t->type.dtype) status = sn_writer_add(writer, t->data, t->bytes);
+        else status = add_converted(writer, &items[i], overflows);
+    }
     if (status == SN_OK) return sn_writer_commit(writer);
     sn_writer_abandon(writer);
     return status;
 }
 
-sn_status sn_safetensors_write(const char *path, const sn_tensor_view *tensors, int n, const json_t *metadata) {
-    const sn_tensor_view **sorted = sn_alloc((size_t)n, sizeof *sorted);
-    if (!sorted) return SN_ERR_MEMORY;
-    for (int i = 0; i < n; i++) sorted[i] = &tensors[i];
-    if (n) qsort(sorted, (size_t)n, sizeof *sorted, by_name);
+sn_status sn_safetensors_write_as(const char *path, const sn_tensor_view *tensors, const sn_dtype *as, int n,
+                                  const json_t *metadata, int64_t *overflows) {
+    int64_t lost = 0;
+    item *items = sn_alloc((size_t)n, sizeof *items);
+    if (!items) return SN_ERR_MEMORY;
+    for (int i = 0; i < n; i++) items[i] = (item){&tensors[i], as ? as[i] : tensors[i].type.dtype, 0};
+    if (n) qsort(items, (size_t)n, sizeof *items, by_name);
     sn_buf header = {0};
-    sn_status status = check_tensors(sorted, n);
-    if (status == SN_OK) status = make_header(&header, sorted, n, metadata);
+    sn_status status = check_items(items, n);
+    if (status == SN_OK) status = make_header(&header, items, n, metadata);
     if (status == SN_OK) {
-        status = write_all(path, &header, sorted, n);
+        status = write_all(path, &header, items, n, &lost);
     } else {
         (void)sn_fail_in("%s", path);
         (void)sn_fail_at(path, 0, NULL);
     }
+    if (overflows) *overflows = lost;
     sn_buf_free(&header);
-    sn_free(sorted);
+    sn_free(items);
     return status;
+}
+
+sn_status sn_safetensors_write(const char *path, const sn_tensor_view *tensors, int n, const json_t *metadata) {
+    return sn_safetensors_write_as(path, tensors, NULL, n, metadata, NULL);
 }
 
 /* ---- the store ---- */
@@ -151,15 +166,15 @@ static sn_status check_wanted(const sn_tensor_view *t, const char *name, sn_shap
     if (!sn_shape_equal(t->type.shape, expected))
         SN_FAIL(SN_ERR_SHAPE, "tensor \"%s\": expected shape %s, found %s", name, sn_shape_text(expected, a),
                 sn_shape_text(t->type.shape, b));
-    if (t->type.dtype != SN_F32 && t->type.dtype != SN_F16 && t->type.dtype != SN_BF16)
-        SN_FAIL(SN_ERR_SHAPE, "tensor \"%s\": expected F32, F16 or BF16, found %s", name, sn_dtype_name(t->type.dtype));
+    if (!sn_dtype_is_float(t->type.dtype))
+        SN_FAIL(SN_ERR_SHAPE, "tensor \"%s\": expected F32, F16, BF16 or F64, found %s", name, sn_dtype_name(t->type.dtype));
     return SN_OK;
 }
 
-static sn_status check_unused(const sn_params *p, const sn_safetensors *file, const char *prefix) {
+static sn_status check_unused(const sn_params *p, const sn_weights *file, const char *prefix) {
     size_t skip = strlen(prefix);
-    for (int i = 0; i < sn_safetensors_count(file); i++) {
-        const sn_tensor_view *t = sn_safetensors_at(file, i);
+    for (int i = 0; i < sn_weights_count(file); i++) {
+        const sn_tensor_view *t = sn_weights_at(file, i);
         char found[SN_SHAPE_TEXT];
         if (!strncmp(t->name, prefix, skip) && sn_params_find(p, t->name + skip) < 0)
             SN_FAIL(SN_ERR_SHAPE, "tensor \"%s\" of shape %s is not used by this model", t->name,
@@ -168,7 +183,7 @@ static sn_status check_unused(const sn_params *p, const sn_safetensors *file, co
     return SN_OK;
 }
 
-static sn_status find_all(const sn_params *p, const sn_safetensors *file, const char *prefix,
+static sn_status find_all(const sn_params *p, const sn_weights *file, const char *prefix,
                           const sn_tensor_view **views) {
     sn_buf name = {0};
     sn_status status = SN_OK;
@@ -177,7 +192,7 @@ static sn_status find_all(const sn_params *p, const sn_safetensors *file, const 
         sn_buf_puts(&name, prefix);
         sn_buf_puts(&name, sn_params_name(p, i));
         SN_GO(sn_buf_check(&name), done);
-        views[i] = sn_safetensors_find(file, name.data);
+        views[i] = sn_weights_find(file, name.data);
         status = check_wanted(views[i], name.data, sn_params_shape(p, i));
     }
     if (status == SN_OK) status = check_unused(p, file, prefix);
@@ -187,7 +202,7 @@ done:
 }
 
 /* Everything is checked before anything is changed. */
-sn_status sn_params_load(sn_params *p, const sn_safetensors *file, const char *prefix) {
+sn_status sn_params_load(sn_params *p, const sn_weights *file, const char *prefix) {
     if (!sn_params_sealed(p)) SN_FAIL(SN_ERR_STATE, "weights loaded before the parameter store is sealed");
     const sn_tensor_view **views = sn_alloc((size_t)sn_params_count(p), sizeof *views);
     if (!views) return SN_ERR_MEMORY;

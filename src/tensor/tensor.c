@@ -4,14 +4,27 @@
 #include <math.h>
 #include <stdio.h>
 
-size_t sn_dtype_size(sn_dtype dtype) {
-    static const size_t sizes[] = {4, 2, 2, 4, 8, 1, 1};
-    return sizes[dtype];
-}
+static const struct dtype_row {
+    const char *name;
+    size_t bytes;
+} rows[SN_DTYPE_COUNT] = {
+    [SN_F32] = {"F32", 4},         [SN_BF16] = {"BF16", 2},       [SN_F16] = {"F16", 2},   [SN_I32] = {"I32", 4},
+    [SN_I64] = {"I64", 8},         [SN_U8] = {"U8", 1},           [SN_OPAQUE] = {"opaque", 1}, [SN_F64] = {"F64", 8},
+    [SN_I16] = {"I16", 2},         [SN_I8] = {"I8", 1},           [SN_BOOL] = {"BOOL", 1}, [SN_U16] = {"U16", 2},
+    [SN_U32] = {"U32", 4},         [SN_U64] = {"U64", 8},         [SN_C64] = {"C64", 8},
+    [SN_F8_E4M3] = {"F8_E4M3", 1}, [SN_F8_E5M2] = {"F8_E5M2", 1},
+};
 
-const char *sn_dtype_name(sn_dtype dtype) {
-    static const char *const names[] = {"F32", "BF16", "F16", "I32", "I64", "U8", "opaque"};
-    return names[dtype];
+size_t sn_dtype_size(sn_dtype dtype) { return rows[dtype].bytes; }
+const char *sn_dtype_name(sn_dtype dtype) { return rows[dtype].name; }
+
+sn_status sn_dtype_by_name(const char *name, sn_dtype *out) {
+    for (int i = 0; i < SN_DTYPE_COUNT; i++) {
+        if (i == SN_OPAQUE || strcmp(name, rows[i].name)) continue;
+        *out = (sn_dtype)i;
+        return SN_OK;
+    }
+    SN_FAIL(SN_ERR_UNSUPPORTED, "unknown dtype \"%.40s\"", name);
 }
 
 sn_shape sn_shape_of(const int64_t *dims, int rank) {

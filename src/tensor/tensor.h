@@ -10,10 +10,13 @@
 
 typedef enum sn_dtype {
     SN_F32, SN_BF16, SN_F16, SN_I32, SN_I64, SN_U8,
-    SN_OPAQUE /* bytes private to a pair of kernels (a workspace); size is chosen by the kernel */
+    SN_OPAQUE, /* bytes private to a pair of kernels (a workspace); size is chosen by the kernel */
+    SN_F64, SN_I16, SN_I8, SN_BOOL, SN_U16, SN_U32, SN_U64, SN_F8_E4M3, SN_F8_E5M2, SN_C64, /* in files only */
+    SN_DTYPE_COUNT
 } sn_dtype;
 size_t sn_dtype_size(sn_dtype dtype); /* bytes an element; 1 for SN_OPAQUE */
-const char *sn_dtype_name(sn_dtype dtype);
+const char *sn_dtype_name(sn_dtype dtype); /* as safetensors files call it */
+sn_status sn_dtype_by_name(const char *name, sn_dtype *out);
 
 enum { SN_MAX_RANK = 6 };
 typedef struct sn_shape {

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "params/safetensors.h"
+#include "params/weights.h"
 #include "train/trainer.h"
 
 char *sn_checkpoint_place(const char *output) {
@@ -141,11 +141,11 @@ sn_status sn_checkpoint_config(const char *work, json_t **config, uint64_t *data
 
 static sn_status load_weights(sn_trainer *t, const char *file) {
     char *path;
-    sn_safetensors *tensors = NULL;
+    sn_weights *tensors = NULL;
     SN_TRY(in_work(t->work, file, &path));
-    sn_status status = sn_safetensors_open(path, &tensors);
+    sn_status status = sn_weights_open(path, &tensors);
     if (status == SN_OK) status = sn_params_load(t->plan.model->params, tensors, "");
-    sn_safetensors_free(tensors);
+    sn_weights_free(tensors);
     sn_free(path);
     return status;
 }

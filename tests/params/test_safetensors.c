@@ -6,6 +6,7 @@
 
 #include "params/params.h"
 #include "params/safetensors.h"
+#include "params/weights.h"
 
 /* ---- file images ---- */
 
@@ -161,7 +162,7 @@ static void any_float_becomes_f32(void **state) {
     assert_ok(sn_tensor_to_f32(&view, out));
     assert_memory_equal(out, all + 1, 65536 * 2);
     view.type = (sn_type){SN_SHAPE(16384), SN_I64};
-    assert_fails(sn_tensor_to_f32(&view, out), SN_ERR_SHAPE, "\"x\": expected F32, F16 or BF16, found I64");
+    assert_fails(sn_tensor_to_f32(&view, out), SN_ERR_SHAPE, "\"x\": expected F32, F16, BF16 or F64, found I64");
 }
 
 /* ---- files ---- */
@@ -245,19 +246,19 @@ static void shards_are_one_model(void **state) {
     (void)state;
     const sn_tensor_view a = {"a", {SN_SHAPE(6), SN_F32}, numbers, sizeof numbers},
                          b = {"b", {SN_SHAPE(2), SN_F32}, numbers + 2, 8}, c = {"c", {SN_SHAPE(1), SN_F32}, numbers + 4, 4};
-    sn_safetensors *file;
+    sn_weights *file;
     const sn_tensor_view ac[2] = {c, a};
     assert_ok(sn_safetensors_write(in_folder("one.safetensors"), ac, 2, NULL));
     assert_ok(sn_safetensors_write(in_folder("two.safetensors"), &b, 1, NULL));
-    assert_fails(sn_safetensors_open(folder, &file), SN_ERR_IO, "holds neither");
+    assert_fails(sn_weights_open(folder, &file), SN_ERR_IO, "holds no weights");
     write_index("{\"metadata\":{\"total_size\":36},\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"two.safetensors\",\"c\":\"one.safetensors\"}}");
     for (int way = 0; way < 2; way++) {
-        assert_ok(sn_safetensors_open(way ? folder : in_folder("model.safetensors.index.json"), &file));
-        assert_int_equal(sn_safetensors_count(file), 3);
-        assert_string_equal(sn_safetensors_at(file, 1)->name, "b");
-        assert_memory_equal(sn_safetensors_find(file, "b")->data, numbers + 2, 8);
-        assert_memory_equal(sn_safetensors_find(file, "c")->data, numbers + 4, 4);
-        sn_safetensors_free(file);
+        assert_ok(sn_weights_open(way ? folder : in_folder("model.safetensors.index.json"), &file));
+        assert_int_equal(sn_weights_count(file), 3);
+        assert_string_equal(sn_weights_at(file, 1)->name, "b");
+        assert_memory_equal(sn_weights_find(file, "b")->data, numbers + 2, 8);
+        assert_memory_equal(sn_weights_find(file, "c")->data, numbers + 4, 4);
+        sn_weights_free(file);
     }
     const struct {
         const char *index, *part;
@@ -274,17 +275,17 @@ static void shards_are_one_model(void **state) {
     };
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         write_index(broken[i].index);
-        assert_fails(sn_safetensors_open(folder, &file), broken[i].code, broken[i].part);
+        assert_fails(sn_weights_open(folder, &file), broken[i].code, broken[i].part);
     }
     const sn_tensor_view ba[2] = {b, a}; /* the same tensor in two shards */
     assert_ok(sn_safetensors_write(in_folder("two.safetensors"), ba, 2, NULL));
     write_index("{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"two.safetensors\",\"c\":\"one.safetensors\"}}");
-    assert_fails(sn_safetensors_open(folder, &file), SN_ERR_FORMAT, "tensor \"a\" is there twice");
+    assert_fails(sn_weights_open(folder, &file), SN_ERR_FORMAT, "tensor \"a\" is there twice");
     assert_ok(sn_safetensors_write(in_folder("model.safetensors"), &a, 1, NULL)); /* the single file comes first */
-    assert_ok(sn_safetensors_open(folder, &file));
-    assert_int_equal(sn_safetensors_count(file), 1);
-    sn_safetensors_free(file);
-    assert_fails(sn_safetensors_open(in_folder("absent"), &file), SN_ERR_IO, "absent");
+    assert_ok(sn_weights_open(folder, &file));
+    assert_int_equal(sn_weights_count(file), 1);
+    sn_weights_free(file);
+    assert_fails(sn_weights_open(in_folder("absent"), &file), SN_ERR_IO, "absent");
 }
 
 /* ---- the store ---- */
@@ -303,24 +304,24 @@ static void store_is_saved_and_loaded(void **state) {
     (void)state;
     sn_params *p = store(), *q = store();
     sn_params_initialise(p, 4);
-    sn_safetensors *file;
+    sn_weights *file;
     assert_ok(sn_params_save(p, in_folder("s.safetensors"), NULL));
-    assert_ok(sn_safetensors_open(in_folder("s.safetensors"), &file));
+    assert_ok(sn_weights_open(in_folder("s.safetensors"), &file));
     uint64_t version = sn_params_version(q);
     assert_ok(sn_params_load(q, file, ""));
     assert_true(sn_params_version(q) > version);
     assert_memory_equal(sn_params_flat(p), sn_params_flat(q), sn_params_total(p) * sizeof(float));
     assert_fails(sn_params_load(q, file, "bert."), SN_ERR_SHAPE, "\"bert.w\" is missing: expected shape [2, 3]");
-    sn_safetensors_free(file);
+    sn_weights_free(file);
     sn_params_free(p);
     sn_params_free(q);
 }
 
 static void load(const sn_tensor_view *tensors, int n, const char *prefix, const char *part) {
     sn_params *p = store();
-    sn_safetensors *file;
+    sn_weights *file;
     assert_ok(sn_safetensors_write(in_folder("l.safetensors"), tensors, n, NULL));
-    assert_ok(sn_safetensors_open(in_folder("l.safetensors"), &file));
+    assert_ok(sn_weights_open(in_folder("l.safetensors"), &file));
     if (!part) {
         assert_ok(sn_params_load(p, file, prefix));
         assert_memory_equal(sn_params_data(p, 0), numbers, sizeof numbers);
@@ -328,7 +329,7 @@ static void load(const sn_tensor_view *tensors, int n, const char *prefix, const
         assert_fails(sn_params_load(p, file, prefix), SN_ERR_SHAPE, part);
         for (size_t i = 0; i < sn_params_total(p); i++) assert_true(sn_params_flat(p)[i] == 0.0f); /* nothing was changed */
     }
-    sn_safetensors_free(file);
+    sn_weights_free(file);
     sn_params_free(p);
 }
 
@@ -343,17 +344,17 @@ static void what_does_not_fit_the_store_is_named(void **state) {
     t[0].type.shape = SN_SHAPE(3, 2);
     load(t, 2, "x.", "\"x.w\": expected shape [2, 3], found [3, 2]");
     t[0].type = (sn_type){SN_SHAPE(2, 3), SN_I32};
-    load(t, 2, "x.", "\"x.w\": expected F32, F16 or BF16, found I32");
+    load(t, 2, "x.", "\"x.w\": expected F32, F16, BF16 or F64, found I32");
 }
 
 /* ---- memory ---- */
 
 static sn_status use_all(sn_params *p) {
-    sn_safetensors *file;
+    sn_weights *file;
     SN_TRY(sn_params_save(p, in_folder("f.safetensors"), NULL));
-    SN_TRY(sn_safetensors_open(in_folder("shards"), &file));
+    SN_TRY(sn_weights_open(in_folder("shards"), &file));
     sn_status status = sn_params_load(p, file, "");
-    sn_safetensors_free(file);
+    sn_weights_free(file);
     return status;
 }
 

@@ -8,14 +8,14 @@
 #include "base/parallel.h"
 #include "models/exec.h"
 #include "models/model_io.h"
-#include "params/safetensors.h"
+#include "params/weights.h"
 #include "test.h"
 #include "train/optimiser.h"
 
 enum { STEPS = 10, MOST_ROWS = 16 };
 
 typedef struct run {
-    sn_safetensors *file;
+    sn_weights *file;
     sn_model *model;
     sn_exec *exec;
     sn_optimiser *optimiser;
@@ -27,7 +27,7 @@ typedef struct run {
 static const sn_tensor_view *view_of(const run *r, int step, const char *column, const char *end) {
     char name[96];
     (void)snprintf(name, sizeof name, "batch%d/%s%s", step, column, end);
-    const sn_tensor_view *view = sn_safetensors_find(r->file, name);
+    const sn_tensor_view *view = sn_weights_find(r->file, name);
     if (!view) fail_msg("the file has no \"%s\"", name);
     return view;
 }
@@ -122,7 +122,7 @@ static sn_batch *batch_of(const run *r, int step) {
 /* ---- a run ---- */
 
 static json_t *about(const run *r) {
-    const char *text = sn_safetensors_metadata(r->file, "case");
+    const char *text = sn_weights_metadata(r->file, "case");
     json_t *tree;
     assert_non_null(text);
     assert_ok(sn_json_parse("case", text, strlen(text), &tree));
@@ -140,7 +140,7 @@ static void begin(run *r, const char *name) {
     sn_optimiser_options o;
     (void)snprintf(path, sizeof path, SN_TEST_ROOT "/golden/losses/%s.safetensors", name);
     *r = (run){.file = NULL};
-    assert_ok(sn_safetensors_open(path, &r->file));
+    assert_ok(sn_weights_open(path, &r->file));
     json_t *whole = about(r), *trainer = json_object_get(whole, "trainer");
     assert_ok(sn_model_from_json(json_object_get(whole, "config"), name, &r->model));
     assert_ok(sn_params_load(r->model->params, r->file, "init/"));
@@ -159,7 +159,7 @@ static void end(run *r) {
     sn_exec_free(r->exec);
     sn_optimiser_free(r->optimiser);
     sn_model_free(r->model);
-    sn_safetensors_free(r->file);
+    sn_weights_free(r->file);
 }
 
 static double step_of(run *r, int step) {
@@ -185,7 +185,7 @@ static int compare_final(const run *r, const char *name, bool loud) {
     for (int p = 0; p < sn_params_count(params); p++) {
         char key[160];
         (void)snprintf(key, sizeof key, "final/%s", sn_params_name(params, p));
-        const sn_tensor_view *view = sn_safetensors_find(r->file, key);
+        const sn_tensor_view *view = sn_weights_find(r->file, key);
         if (!view) fail_msg("the file has no \"%s\"", key);
         int64_t count = sn_shape_count(sn_params_shape(params, p)), far = 0;
         double most = 0;
@@ -206,7 +206,7 @@ static int differences(const char *name, double rate_factor, bool loud) {
     int wrong = 0;
     begin(&r, name);
     r.rate *= rate_factor;
-    const sn_tensor_view *losses = sn_safetensors_find(r.file, "losses");
+    const sn_tensor_view *losses = sn_weights_find(r.file, "losses");
     assert_non_null(losses);
     for (int k = 0; k < STEPS; k++) {
         double want = element(losses, k), found = step_of(&r, k);

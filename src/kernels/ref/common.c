@@ -63,8 +63,7 @@ SN_WIDE const float *sn_block_in(sn_type type, const void *base, int64_t at, int
         for (int i = 0; i < n; i++) buffer[i] = (float)x[i];
         break;
     }
-    case SN_U8:
-    case SN_OPAQUE: {
+    default: { /* bytes */
         const uint8_t *x = (const uint8_t *)base + at;
         for (int i = 0; i < n; i++) buffer[i] = (float)x[i];
         break;

@@ -1,0 +1,30 @@
+/* weights.h: a model's tensors, whatever files they lie in.
+ *
+ *   path: a directory (the first of the table's files that is in it), an index (name -> shard), or one file
+ *   -> every shard mapped and read by its content's format -> one table of views in name order
+ *
+ * Formats and file names are tables (weights_open.c). Each tensor of an index must lie in the shard the index names,
+ * and nowhere else. A Git LFS pointer in a file's place is recognised and said. */
+#ifndef SN_WEIGHTS_H
+#define SN_WEIGHTS_H
+#include "base/json.h"
+#include "params/view.h"
+
+typedef struct sn_weights sn_weights;
+sn_status sn_weights_open(const char *path, sn_weights **out);
+void sn_weights_free(sn_weights *w);
+const char *sn_weights_path(const sn_weights *w);   /* the file that was opened: weights or index */
+const char *sn_weights_format(const sn_weights *w); /* "safetensors" or "torch" (of the first shard) */
+int sn_weights_count(const sn_weights *w);
+const sn_tensor_view *sn_weights_at(const sn_weights *w, int i);               /* in name order */
+const sn_tensor_view *sn_weights_find(const sn_weights *w, const char *name);  /* NULL */
+const char *sn_weights_metadata(const sn_weights *w, const char *key);         /* of safetensors; NULL */
+/* Is this the name of a file of weights (shards and indices too)? */
+bool sn_weights_is_name(const char *name);
+
+/* Loads every parameter of the store by name, or fails naming the first missing, unused or mis-shaped tensor
+ * with expected and found shape; `prefix` is put before the store's names. */
+struct sn_params;
+sn_status sn_params_load(struct sn_params *p, const sn_weights *weights, const char *prefix);
+sn_status sn_params_save(struct sn_params *p, const char *path, const json_t *metadata);
+#endif
