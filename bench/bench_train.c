@@ -4,7 +4,7 @@
  *                                 on stdin and ends with stdin
  *
  *   cnn PRECISION step|forward THREADS       "run": one training step or forward of the article's CNN; "profile"
- *   vqa PRECISION THREADS EPOCHS TRAIN TEST  "steps N", "epoch" (whole, then scored on TEST)
+ *   vqa PRECISION THREADS EPOCHS TRAIN TEST  "steps N", "epoch" (whole, then scored on TEST), "profile N"
  *   images THREADS SIDE PASSES FILE…         "run": every file PASSES times: read, decode, resize, normalise
  *   model THREADS TRAIN OUTPUT               a small model for the row `start` (no talk)
  *   predict MODEL COLUMN=VALUE…              what `sensorium predict` does (no talk), where the command is not built
@@ -22,6 +22,7 @@
 #include "models/encoder.h"
 #include "sensorium.h"
 #include "train/optimiser.h"
+#include "train/trainer.h"
 
 static double now(void) {
     struct timespec t;
@@ -186,6 +187,7 @@ typedef struct vqa {
     sn_trainer *trainer;
     const sn_table *test;
     double started;           /* of what was asked for */
+    bool profile;
     int64_t step, want, from; /* steps done; steps asked for, -1: to the end of the epoch; step at its start */
 } vqa;
 
@@ -193,10 +195,21 @@ typedef struct vqa {
 static int vqa_hear(vqa *v) {
     char line[64];
     if (!hear(line, sizeof line)) return 1;
-    v->want = !strncmp(line, "steps ", 6) ? strtoll(line + 6, NULL, 10) : -1;
+    v->profile = !strncmp(line, "profile ", 8);
+    v->want = v->profile ? strtoll(line + 8, NULL, 10) : !strncmp(line, "steps ", 6) ? strtoll(line + 6, NULL, 10) : -1;
+    if (v->profile) sn_exec_profile(v->trainer->exec);
     v->from = v->step;
     v->started = now();
     return 0;
+}
+
+/* Seconds by instruction, of all steps since the first "profile". */
+static void vqa_print_profile(const vqa *v) {
+    sn_buf text = {0};
+    sn_exec_print_profile(v->trainer->exec, &text);
+    need(sn_buf_check(&text));
+    (void)fputs(text.data, stderr);
+    sn_buf_free(&text);
 }
 
 static double vqa_accuracy(const vqa *v) {
@@ -228,6 +241,7 @@ static int vqa_event(void *context, const char *text) {
         if (v->want > 0 && v->step - v->from >= v->want) {
             (void)printf("{\"seconds\":%.6f,\"steps\":%lld,\"per_epoch\":%lld,\"loss\":%.6f}\n", seconds, (long long)(v->step - v->from),
                          (long long)steps, loss);
+            if (v->profile) vqa_print_profile(v);
             stop = vqa_hear(v);
         }
     } else if (!strcmp(kind, "epoch") && v->want < 0) {

@@ -89,7 +89,7 @@ sn_status sn_feature_encode_cell(const sn_feature *f, const sn_table *table, int
 }
 
 int64_t sn_ladder(int64_t length) {
-    static const int64_t steps[] = {4,  6,  8,  12, 16, 24,  32,  40,  48,  56,  64,  80,  96,
+    static const int64_t steps[] = {2,  4,  6,  8,  10, 12, 14, 16, 24,  32,  40,  48,  56,  64,  80,  96,
                                     112, 128, 160, 192, 224, 256, 320, 384, 448, 512};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (length <= steps[i]) return steps[i];

@@ -85,7 +85,7 @@ void sn_feature_free(sn_feature *f);
 /* Encodes the cell of a table; errors carry file, row (1 + row) and column. An empty cell must not come here. */
 sn_status sn_feature_encode_cell(const sn_feature *f, const sn_table *table, int64_t row, int column, sn_sample *out);
 
-/* Sequence lengths are rounded up to this ladder (multiples of 8 from 16 on), chosen from the batch alone. */
+/* Sequence lengths are rounded up to this ladder (even up to 16, coarser beyond), chosen from the batch alone. */
 int64_t sn_ladder(int64_t length);
 
 /* Class names of a category or binary feature. */

@@ -71,8 +71,8 @@ void sn_pass_precision(sn_rewrite *w, size_t index) {
     if (info->precision == SN_RULE_BF16) want = SN_BF16;
     if (info->precision == SN_RULE_FOLLOW) want = follow(w, in, instr->n_in);
     bool keeps = instr->op == SN_CAST || instr->op == SN_COPY;
-    bool bias_is_f32 = instr->op == SN_MATMUL || instr->op == SN_CONV;
-    for (int k = 0; k < instr->n_in && !keeps; k++) in[k] = to_dtype(w, in[k], bias_is_f32 && k == 2 ? SN_F32 : want);
+    unsigned biases = info->flags & SN_OPF_BIAS_2 ? 1u << 2 : info->flags & SN_OPF_BIAS_3 ? 3u << 3 : 0;
+    for (int k = 0; k < instr->n_in && !keeps; k++) in[k] = to_dtype(w, in[k], biases >> k & 1u ? SN_F32 : want);
     if (instr->op == SN_CAST) {
         w->map[instr->out[0]] = to_dtype(w, in[0], (sn_dtype)attr.cast.to);
         return;

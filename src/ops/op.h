@@ -10,7 +10,9 @@ enum sn_op_flags {
     SN_OPF_INPLACE = 2,      /* the output may overwrite input 0 */
     SN_OPF_VIEW = 4,         /* the output is input 0's bytes under another shape; has no kernel */
     SN_OPF_LEAF = 8,         /* bound from outside; has no kernel */
-    SN_OPF_STATS = 16        /* further outputs are statistics, always f32 */
+    SN_OPF_STATS = 16,       /* further outputs are statistics, always f32 */
+    SN_OPF_BIAS_2 = 32,      /* input 2 is a bias: always f32 */
+    SN_OPF_BIAS_3 = 64       /* inputs 3 and 4 are biases: always f32 */
 };
 
 /* What the precision pass does: BF16 = computed in bf16 under `auto`; F32 = always f32; FOLLOW = in its

@@ -59,7 +59,8 @@ SHAPE(recurrent) {
 SHAPE(recurrent_bwd) {
     (void)n_in;
     (void)attr;
-    for (int k = 0; k < 5; k++) out[k] = in[k];
+    out[0] = in[0];
+    for (int k = 1; k < 5; k++) out[k] = (sn_type){in[k].shape, SN_F32};
     return SN_OK;
 }
 RULE(recurrent) {

@@ -161,8 +161,11 @@ void sn_result_free(sn_result *r) {
 
 /* ---- the inputs of a case ---- */
 
-/* Inputs that stay f32 when the op runs in bf16: a product's bias. */
-static bool stays_f32(sn_op op, int k) { return k == 2 && (op == SN_MATMUL || op == SN_CONV); }
+/* Inputs that stay f32 when the op runs in bf16: biases. */
+static bool stays_f32(sn_op op, int k) {
+    unsigned flags = sn_ops[op].flags;
+    return (flags & SN_OPF_BIAS_2 && k == 2) || (flags & SN_OPF_BIAS_3 && (k == 3 || k == 4));
+}
 
 static void make_input(sn_buffer *b, sn_type type, int fill, int limit, uint64_t seed, sn_case_dtype dtype, bool stays) {
     sn_buffer_make(b, type, 0);

@@ -3,8 +3,6 @@
 
 #include "base/text.h"
 
-#define L2R dnnl_unidirectional_left2right
-
 #if DNNL_VERSION_MAJOR < 3
 
 /* Version 2 wants the descriptor initialised, then made into a primitive descriptor. */
@@ -107,42 +105,6 @@ dnnl_status_t sn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float al
     return dnnl_post_ops_append_eltwise(ops, 1.0f, alg, alpha, beta);
 }
 
-dnnl_status_t sn_rnn_forward_pd(sn_cell cell, dnnl_primitive_desc_t *pd, dnnl_engine_t engine, dnnl_prop_kind_t prop,
-                                const sn_rnn_mds *m, const_dnnl_primitive_attr_t attr) {
-    dnnl_rnn_desc_t desc;
-    sn_const_md wl = m->weights_layer, wi = m->weights_iter;
-    if (cell == SN_CELL_RNN)
-        THEN_CREATE(dnnl_vanilla_rnn_forward_desc_init(&desc, prop, dnnl_eltwise_tanh, L2R, m->src, NULL, wl, wi,
-                                                       m->bias, m->dst, NULL, 0, 0, 0),
-                    NULL);
-    if (cell == SN_CELL_LSTM)
-        THEN_CREATE(dnnl_lstm_forward_desc_init(&desc, prop, L2R, m->src, NULL, NULL, wl, wi, m->bias, m->dst, NULL,
-                                                NULL, 0),
-                    NULL);
-    THEN_CREATE(dnnl_lbr_gru_forward_desc_init(&desc, prop, L2R, m->src, NULL, wl, wi, m->bias, m->dst, NULL, 0),
-                NULL);
-}
-
-dnnl_status_t sn_rnn_backward_pd(sn_cell cell, dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const sn_rnn_mds *m,
-                                 const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr) {
-    dnnl_rnn_desc_t desc;
-    sn_const_md wl = m->weights_layer, wi = m->weights_iter, dwl = m->diff_weights_layer, dwi = m->diff_weights_iter;
-    if (cell == SN_CELL_RNN)
-        THEN_CREATE(dnnl_vanilla_rnn_backward_desc_init(&desc, dnnl_backward, dnnl_eltwise_tanh, L2R, m->src, NULL,
-                                                        wl, wi, m->bias, m->dst, NULL, m->diff_src, NULL, dwl, dwi,
-                                                        m->diff_bias, m->diff_dst, NULL, 0, 0, 0),
-                    hint);
-    if (cell == SN_CELL_LSTM)
-        THEN_CREATE(dnnl_lstm_backward_desc_init(&desc, dnnl_backward, L2R, m->src, NULL, NULL, wl, wi, m->bias,
-                                                 m->dst, NULL, NULL, m->diff_src, NULL, NULL, dwl, dwi, m->diff_bias,
-                                                 m->diff_dst, NULL, NULL, 0),
-                    hint);
-    THEN_CREATE(dnnl_lbr_gru_backward_desc_init(&desc, dnnl_backward, L2R, m->src, NULL, wl, wi, m->bias, m->dst,
-                                                NULL, m->diff_src, NULL, dwl, dwi, m->diff_bias, m->diff_dst, NULL,
-                                                0),
-                hint);
-}
-
 uint64_t sn_md_key(sn_const_md md) {
     if (md->format_kind != dnnl_blocked || md->extra.flags) return 0;
     size_t rank = (size_t)md->ndims, blocks = (size_t)md->format_desc.blocking.inner_nblks;
@@ -161,35 +123,6 @@ uint64_t sn_md_key(sn_const_md md) {
 
 dnnl_status_t sn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta) {
     return dnnl_post_ops_append_eltwise(ops, alg, alpha, beta);
-}
-
-dnnl_status_t sn_rnn_forward_pd(sn_cell cell, dnnl_primitive_desc_t *pd, dnnl_engine_t engine, dnnl_prop_kind_t prop,
-                                const sn_rnn_mds *m, const_dnnl_primitive_attr_t attr) {
-    sn_const_md wl = m->weights_layer, wi = m->weights_iter;
-    if (cell == SN_CELL_RNN)
-        return dnnl_vanilla_rnn_forward_primitive_desc_create(pd, engine, prop, dnnl_eltwise_tanh, L2R, m->src, NULL,
-                                                              wl, wi, m->bias, m->dst, NULL, 0, 0, 0, attr);
-    if (cell == SN_CELL_LSTM)
-        return dnnl_lstm_forward_primitive_desc_create(pd, engine, prop, L2R, m->src, NULL, NULL, wl, wi, NULL, NULL,
-                                                       m->bias, m->dst, NULL, NULL, 0, attr);
-    return dnnl_lbr_gru_forward_primitive_desc_create(pd, engine, prop, L2R, m->src, NULL, wl, wi, m->bias, m->dst,
-                                                      NULL, 0, attr);
-}
-
-dnnl_status_t sn_rnn_backward_pd(sn_cell cell, dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const sn_rnn_mds *m,
-                                 const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr) {
-    sn_const_md wl = m->weights_layer, wi = m->weights_iter, dwl = m->diff_weights_layer, dwi = m->diff_weights_iter;
-    if (cell == SN_CELL_RNN)
-        return dnnl_vanilla_rnn_backward_primitive_desc_create(
-            pd, engine, dnnl_backward, dnnl_eltwise_tanh, L2R, m->src, NULL, wl, wi, m->bias, m->dst, NULL,
-            m->diff_src, NULL, dwl, dwi, m->diff_bias, m->diff_dst, NULL, 0, 0, 0, hint, attr);
-    if (cell == SN_CELL_LSTM)
-        return dnnl_lstm_backward_primitive_desc_create(
-            pd, engine, dnnl_backward, L2R, m->src, NULL, NULL, wl, wi, NULL, NULL, m->bias, m->dst, NULL, NULL,
-            m->diff_src, NULL, NULL, dwl, dwi, NULL, NULL, m->diff_bias, m->diff_dst, NULL, NULL, 0, hint, attr);
-    return dnnl_lbr_gru_backward_primitive_desc_create(pd, engine, dnnl_backward, L2R, m->src, NULL, wl, wi, m->bias,
-                                                       m->dst, NULL, m->diff_src, NULL, dwl, dwi, m->diff_bias,
-                                                       m->diff_dst, NULL, 0, hint, attr);
 }
 
 static uint64_t hash_dims(sn_const_md md, dnnl_query_t what, int n) {

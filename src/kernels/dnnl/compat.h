@@ -14,9 +14,6 @@
 #error "oneDNN 2.6 or newer is needed"
 #endif
 
-/* The recurrent cells; a stand-in for the three families of calls that both versions have. */
-typedef enum sn_cell { SN_CELL_RNN, SN_CELL_LSTM, SN_CELL_LBR_GRU } sn_cell;
-
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t sn_md;
 typedef const_dnnl_memory_desc_t sn_const_md;
@@ -60,17 +57,6 @@ dnnl_status_t dnnl_softmax_forward_primitive_desc_create(dnnl_primitive_desc_t *
 
 /* A post-op that multiplies by nothing (version 2 has a scale that version 3 dropped). */
 dnnl_status_t sn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta);
-
-/* One layer, left to right, initial and final states left out. Cells have three families of calls with one
- * meaning; these two choose among them. diff_* are used by the backward form only. */
-typedef struct sn_rnn_mds {
-    sn_const_md src, weights_layer, weights_iter, bias, dst;
-    sn_const_md diff_src, diff_weights_layer, diff_weights_iter, diff_bias, diff_dst;
-} sn_rnn_mds;
-dnnl_status_t sn_rnn_forward_pd(sn_cell cell, dnnl_primitive_desc_t *pd, dnnl_engine_t engine, dnnl_prop_kind_t prop,
-                                const sn_rnn_mds *m, const_dnnl_primitive_attr_t attr);
-dnnl_status_t sn_rnn_backward_pd(sn_cell cell, dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const sn_rnn_mds *m,
-                                 const_dnnl_primitive_desc_t hint, const_dnnl_primitive_attr_t attr);
 
 /* A number that is equal for equal descriptors (rank, dims, dtype, strides, blocks); 0 when the layout is
  * private to oneDNN and so cannot be shared. */

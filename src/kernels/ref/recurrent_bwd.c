@@ -7,22 +7,12 @@
 #include "kernels/ref/recurrent.h"
 
 typedef struct job {
-    const sn_kernel_plan *plan;
-    const sn_kernel_args *args;
-    const sn_ref_cell *cell;
+    const sn_cell *cell;
+    const float *x, *w_ih, *w_hh, *y, *kept, *dy, *zeros;
+    float *dx, *out[5];
     int64_t rows, steps, inputs, width, gates;
     float *dgx, *dgh, *state; /* state: dh and dc of each row */
 } job;
-
-static job job_of(const sn_kernel_plan *plan, const sn_kernel_args *args) {
-    sn_shape x = plan->in[0].shape, w = plan->in[2].shape;
-    job j = {.plan = plan, .args = args, .cell = sn_ref_cell_of(plan->op), .rows = x.dim[0], .steps = x.dim[1],
-             .inputs = x.dim[2], .width = w.dim[1], .gates = w.dim[0]};
-    j.dgx = args->scratch;
-    j.dgh = j.dgx + j.rows * j.steps * j.gates;
-    j.state = j.dgh + j.rows * j.steps * j.gates;
-    return j;
-}
 
 /* y[i] += sum over r of w[r, i] d[r] */
 static void add_transposed(int64_t rows, int64_t n, const float *w, const float *d, float *y) {
@@ -35,22 +25,22 @@ static void add_transposed(int64_t rows, int64_t n, const float *w, const float 
 
 static void walk_row(void *context, int64_t row) {
     const job *j = context;
-    const float *const *in = (const float *const *)j->args->in;
-    int64_t saved = j->cell->saved * j->width, H = j->width;
-    const float *y = in[5] + row * j->steps * H, *dy = in[7] + row * j->steps * H;
-    const float *kept = saved ? in[6] + row * j->steps * saved : NULL;
+    int64_t H = j->width, size = j->gates + H;
+    const float *y = j->y + row * j->steps * H, *dy = j->dy + row * j->steps * H;
+    const float *kept = j->kept + row * j->steps * size;
     float *dh = j->state + row * 2 * H, *dc = dh + H;
     memset(dh, 0, 2 * (size_t)H * sizeof *dh);
     for (int64_t t = j->steps - 1; t >= 0; t--) {
         int64_t at = (row * j->steps + t) * j->gates;
         for (int64_t k = 0; k < H; k++) dh[k] += dy[t * H + k];
-        j->cell->backward(H, y + t * H, t ? y + (t - 1) * H : NULL, kept ? kept + t * saved : NULL,
-                          kept && t ? kept + (t - 1) * saved : NULL, dh, dc, j->dgx + at, j->dgh + at);
-        add_transposed(j->gates, H, in[2], j->dgh + at, dh);
-        if (!j->args->out[0]) continue;
-        float *dx = (float *)j->args->out[0] + (row * j->steps + t) * j->inputs;
+        const float *gates = kept + t * size, *extra = gates + j->gates;
+        j->cell->backward(H, t ? y + (t - 1) * H : j->zeros, gates, extra, t ? extra - size : j->zeros, dh, dc,
+                          j->dgx + at, j->dgh + at);
+        add_transposed(j->gates, H, j->w_hh, j->dgh + at, dh);
+        if (!j->dx) continue;
+        float *dx = j->dx + (row * j->steps + t) * j->inputs;
         memset(dx, 0, (size_t)j->inputs * sizeof *dx);
-        add_transposed(j->gates, j->inputs, in[1], j->dgx + at, dx);
+        add_transposed(j->gates, j->inputs, j->w_ih, j->dgx + at, dx);
     }
 }
 
@@ -74,26 +64,50 @@ static float bias_sum(const job *j, const float *d, int64_t gate) {
 
 static void gate_chunk(void *context, int64_t gate) {
     const job *j = context;
-    float *const *out = (float *const *)j->args->out;
-    const float *const *in = (const float *const *)j->args->in;
-    if (out[1]) weight_row(j, j->dgx, gate, in[0], j->inputs, 0, out[1] + gate * j->inputs);
-    if (out[2]) weight_row(j, j->dgh, gate, in[5], j->width, 1, out[2] + gate * j->width);
+    float *const *out = j->out;
+    if (out[1]) weight_row(j, j->dgx, gate, j->x, j->inputs, 0, out[1] + gate * j->inputs);
+    if (out[2]) weight_row(j, j->dgh, gate, j->y, j->width, 1, out[2] + gate * j->width);
     if (out[3]) out[3][gate] = bias_sum(j, j->dgx, gate);
     if (out[4]) out[4][gate] = bias_sum(j, j->dgh, gate);
 }
 
+static int64_t grad_floats(const sn_kernel_request *r) {
+    sn_shape x = r->in[0].shape, w = r->in[2].shape;
+    return 2 * x.dim[0] * (x.dim[1] * w.dim[0] + w.dim[1]) + w.dim[1];
+}
+
 static sn_status run_backward(const sn_kernel_plan *plan, const sn_kernel_args *args) {
-    job j = job_of(plan, args);
+    sn_shape x = plan->in[0].shape, w = plan->in[2].shape;
+    job j = {.cell = sn_cell_of(plan->op), .rows = x.dim[0], .steps = x.dim[1], .inputs = x.dim[2], .width = w.dim[1],
+             .gates = w.dim[0]};
+    int64_t positions = j.rows * j.steps * j.gates, zeros = j.width;
+    float *room = args->scratch;
+    j.dgx = room;
+    j.dgh = j.cell->shares ? j.dgx : j.dgx + positions;
+    j.state = j.dgx + 2 * positions;
+    room = j.state + 2 * j.rows * j.width;
+    j.zeros = memset(room, 0, (size_t)zeros * sizeof *room);
+    room += zeros;
+    j.x = sn_ref_widen(plan->in[0], args->in[0], &room);
+    j.w_ih = sn_ref_widen(plan->in[1], args->in[1], &room);
+    j.w_hh = sn_ref_widen(plan->in[2], args->in[2], &room);
+    j.y = sn_ref_widen(plan->in[5], args->in[5], &room);
+    j.dy = sn_ref_widen(plan->in[7], args->in[7], &room);
+    j.kept = args->in[6];
+    for (int k = 1; k < 5; k++) j.out[k] = args->out[k];
+    bool narrow = plan->out[0].dtype != SN_F32 && args->out[0];
+    j.dx = narrow ? room : args->out[0];
     sn_parallel(plan->threads, j.rows, walk_row, &j);
     sn_parallel(plan->threads, j.gates, gate_chunk, &j);
+    if (narrow) sn_ref_narrow(plan->out[0], j.dx, args->out[0]);
     return SN_OK;
 }
 
 static sn_status sizes(const sn_kernel_request *request, sn_kernel_plan *plan) {
-    sn_shape x = request->in[0].shape, w = request->in[2].shape;
-    plan->scratch = (size_t)(2 * x.dim[0] * (x.dim[1] * w.dim[0] + w.dim[1])) * sizeof(float);
+    int64_t floats = grad_floats(request) + sn_ref_widened(request->in, 8) + sn_ref_widened(request->out, 1);
+    plan->scratch = (size_t)floats * sizeof(float);
     return SN_OK;
 }
-SN_REF_SCRATCH(rnn_bwd, sn_ref_accepts_f32, run_backward, sizes)
-SN_REF_SCRATCH(lstm_bwd, sn_ref_accepts_f32, run_backward, sizes)
-SN_REF_SCRATCH(gru_bwd, sn_ref_accepts_f32, run_backward, sizes)
+SN_REF_SCRATCH(rnn_bwd, sn_ref_accepts_float, run_backward, sizes)
+SN_REF_SCRATCH(lstm_bwd, sn_ref_accepts_float, run_backward, sizes)
+SN_REF_SCRATCH(gru_bwd, sn_ref_accepts_float, run_backward, sizes)

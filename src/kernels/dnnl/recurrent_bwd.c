@@ -1,0 +1,166 @@
+/* recurrent_bwd.c: the backward form of recurrent.c.
+ *
+ *   (x, w_ih, w_hh, b_ih, b_hh, y, kept, dy) -> dx, dw_ih, dw_hh, db_ih, db_hh
+ *
+ * First the walk back through time leaves dgx and dgh of every position in the layer's dtype, and each row's own
+ * sums of them in f32 (the biases' gradients); then one product each for dx, dw_ih and dw_hh. */
+#include "base/parallel.h"
+#include "base/wide.h"
+#include "kernels/dnnl/recurrent.h"
+
+enum { DX, DW_IH, DW_HH, DB_IH, DB_HH };
+typedef struct state {
+    sn_recurrence shape;
+    sn_product back, out[3];
+    bool wanted[5];
+    size_t dgx_at, dgh_at, now_at, past_at, dh_at, dc_at, flow_at, row_at, sums_at, zeros_at;
+    int64_t row_floats; /* of one row in row_at */
+    char what[SN_WHAT];
+} state;
+
+static void release(void *p) {
+    state *s = p;
+    sn_product_free(&s->back);
+    for (int k = 0; k < 3; k++) sn_product_free(&s->out[k]);
+    sn_free(s);
+}
+
+static sn_status pack_hh(void *p, const void *from, void *to) {
+    const state *s = p;
+    return sn_reorder_run(&s->back.move, from, to, NULL, s->what);
+}
+
+typedef struct job {
+    const state *s;
+    const sn_kernel_args *args;
+    char *dgx, *dgh, *now, *past; /* now: dgh of this position, all rows */
+    float *dh, *dc, *flow, *row, *sums;
+    const float *kept, *zeros;
+    int64_t t;
+} job;
+
+SN_WIDE static void add(float *to, const float *from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) to[i] += from[i];
+}
+
+/* One row at position t: row holds dgx, dgh, and room for the h before and dy as f32. */
+static void cell_row(void *context, int64_t n) {
+    const job *j = context;
+    const sn_recurrence *r = &j->s->shape;
+    int64_t H = r->width, G = r->gates, position = n * r->steps + j->t;
+    float *gx = j->row + n * j->s->row_floats, *gh = r->cell->shares ? gx : gx + r->gates, *room = gx + 2 * r->gates;
+    float *dh = j->dh + n * H, *sums = j->sums + n * 2 * r->gates;
+    const float *before = j->t ? sn_recurrent_get(r->dtype, j->args->in[5], (position - 1) * H, H, room) : j->zeros;
+    const float *gates = j->kept + position * G, *extra = j->kept + r->rows * r->steps * G + position * H;
+    if (j->t + 1 < r->steps) add(dh, j->flow + n * H, H);
+    add(dh, sn_recurrent_get(r->dtype, j->args->in[7], position * H, H, room + H), H);
+    r->cell->backward(H, before, gates, extra, j->t ? extra - H : j->zeros, dh, j->dc + n * H, gx, gh);
+    add(sums, gx, G);
+    sn_recurrent_put(r->dtype, gx, j->dgx, position * G, G);
+    if (!r->cell->shares) {
+        add(sums + G, gh, G);
+        sn_recurrent_put(r->dtype, gh, j->dgh, position * G, G);
+    }
+    sn_recurrent_put(r->dtype, gh, j->now, n * G, G);
+    sn_recurrent_put(r->dtype, before, j->past, position * H, H);
+}
+
+/* The rows' sums in order, so that threads do not matter. */
+static void bias_gradients(const job *j) {
+    const sn_recurrence *r = &j->s->shape;
+    size_t bytes = (size_t)r->gates * sizeof(float);
+    for (int k = 0; k < 2; k++) {
+        float *out = j->args->out[DB_IH + k];
+        if (!j->s->wanted[DB_IH + k]) continue;
+        const float *from = j->sums + (k && !r->cell->shares ? r->gates : 0);
+        memcpy(out, from, bytes);
+        for (int64_t n = 1; n < r->rows; n++) add(out, from + n * 2 * r->gates, r->gates);
+    }
+}
+
+static sn_status walk(const sn_kernel_plan *plan, job *j) {
+    const state *s = j->s;
+    const sn_recurrence *r = &s->shape;
+    char *scratch = j->args->scratch;
+    const void *w_hh;
+    SN_TRY(sn_product_weights(&s->back, j->args->in[2], scratch, &w_hh, s->what));
+    for (j->t = r->steps - 1; j->t >= 0; j->t--) {
+        sn_parallel(plan->threads, r->rows, cell_row, j);
+        if (j->t) SN_TRY(sn_product_run(&s->back, j->now, w_hh, NULL, j->flow, scratch, s->what));
+    }
+    return SN_OK;
+}
+
+static float *floats(char *scratch, size_t at) { return (float *)(void *)(scratch + at); }
+
+static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
+    const state *s = plan->state;
+    const sn_recurrence *r = &s->shape;
+    char *scratch = args->scratch;
+    job j = {s, args, scratch + s->dgx_at, scratch + s->dgh_at, scratch + s->now_at, scratch + s->past_at, floats(scratch, s->dh_at),
+             floats(scratch, s->dc_at), floats(scratch, s->flow_at), floats(scratch, s->row_at), floats(scratch, s->sums_at),
+             args->in[6], floats(scratch, s->zeros_at), 0};
+    size_t state_bytes = (size_t)(r->rows * r->width) * sizeof(float);
+    memset(j.dh, 0, state_bytes);
+    memset(j.dc, 0, state_bytes);
+    memset(j.sums, 0, (size_t)(r->rows * 2 * r->gates) * sizeof(float));
+    memset(scratch + s->zeros_at, 0, (size_t)r->width * sizeof(float));
+    SN_TRY(walk(plan, &j));
+    bias_gradients(&j);
+    const void *a[3] = {j.dgx, j.dgx, j.dgh}, *b[3] = {args->in[1], args->in[0], j.past};
+    for (int k = 0; k < 3; k++) {
+        const void *laid;
+        if (!s->wanted[k]) continue;
+        SN_TRY(sn_product_weights(&s->out[k], b[k], scratch, &laid, s->what));
+        SN_TRY(sn_product_run(&s->out[k], a[k], laid, NULL, args->out[k], scratch, s->what));
+    }
+    return SN_OK;
+}
+
+static void take_scratch(state *s, size_t *total) {
+    const sn_recurrence *r = &s->shape;
+    size_t rows = (size_t)r->rows, positions = rows * (size_t)r->steps, width = (size_t)r->width, gates = (size_t)r->gates;
+    size_t size = r->dtype == SN_BF16 ? 2 : 4;
+    s->row_floats = 2 * r->gates + 2 * r->width;
+    s->dgx_at = sn_scratch_take(total, positions * gates * size);
+    s->dgh_at = r->cell->shares ? s->dgx_at : sn_scratch_take(total, positions * gates * size);
+    s->now_at = sn_scratch_take(total, rows * gates * size);
+    s->past_at = sn_scratch_take(total, positions * width * size);
+    s->dh_at = sn_scratch_take(total, rows * width * sizeof(float));
+    s->dc_at = sn_scratch_take(total, rows * width * sizeof(float));
+    s->flow_at = sn_scratch_take(total, rows * width * sizeof(float));
+    s->row_at = sn_scratch_take(total, rows * (size_t)s->row_floats * sizeof(float));
+    s->sums_at = sn_scratch_take(total, rows * 2 * gates * sizeof(float));
+    s->zeros_at = sn_scratch_take(total, width * sizeof(float));
+}
+
+static sn_status build(state *s, const sn_kernel_request *q, sn_kernel_plan *plan) {
+    const sn_recurrence *r = &s->shape;
+    int64_t positions = r->rows * r->steps, G = r->gates, H = r->width, I = r->inputs;
+    const sn_product_shape back = {r->rows, G, H, {r->dtype, G, 1}, {r->dtype, H, 1}, {SN_F32, H, 1}, false, true};
+    const sn_product_shape out[3] = {
+        {positions, G, I, {r->dtype, G, 1}, {r->dtype, I, 1}, {r->dtype, I, 1}, false, false},
+        {G, positions, I, {r->dtype, 1, G}, {r->dtype, I, 1}, {SN_F32, I, 1}, false, false},
+        {G, positions, H, {r->dtype, 1, G}, {r->dtype, H, 1}, {SN_F32, H, 1}, false, false}};
+    take_scratch(s, &plan->scratch);
+    SN_TRY(sn_product_create(&s->back, &back, &plan->scratch, s->what));
+    sn_product_pack(&s->back, q, plan, 2, false, pack_hh);
+    for (int k = 0; k < 5; k++) s->wanted[k] = !(q->unused >> k & 1u);
+    for (int k = 0; k < 3; k++)
+        if (s->wanted[k]) SN_TRY(sn_product_create(&s->out[k], &out[k], &plan->scratch, s->what));
+    return SN_OK;
+}
+
+static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
+    SN_TRY(sn_threads_enter(r->threads));
+    if (!sn_dnnl_engine()) return SN_ERR_BACKEND;
+    state *s = sn_alloc(1, sizeof *s);
+    if (!s) return SN_ERR_MEMORY;
+    sn_request_text(r, s->what);
+    s->shape = sn_recurrence_of(r);
+    plan->state = s;
+    plan->run = run;
+    plan->release = release;
+    return build(s, r, plan);
+}
+const sn_kernel sn_dnnl_recurrent_bwd = {"dnnl:recurrent_bwd", sn_recurrent_accepts, prepare};
