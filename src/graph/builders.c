@@ -18,7 +18,7 @@ sn_node sn_affine(sn_graph *g, sn_node x, float scale, float shift) {
 }
 
 sn_node sn_activation(sn_graph *g, sn_act act, sn_node x) {
-    static const sn_op ops[] = {SN_COPY, SN_RELU, SN_GELU, SN_GELU_TANH, SN_TANH, SN_SIGMOID, SN_SILU};
+    static const sn_op ops[] = {SN_COPY, SN_RELU, SN_GELU, SN_GELU_TANH, SN_TANH, SN_SIGMOID, SN_SILU, SN_QUICK_GELU};
     return act == SN_ACT_NONE ? x : sn_unary(g, ops[act], x);
 }
 

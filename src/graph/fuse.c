@@ -11,6 +11,7 @@ static sn_act act_of(sn_op op) {
     case SN_TANH: return SN_ACT_TANH;
     case SN_SIGMOID: return SN_ACT_SIGMOID;
     case SN_SILU: return SN_ACT_SILU;
+    case SN_QUICK_GELU: return SN_ACT_QUICK_GELU;
     default: return SN_ACT_NONE;
     }
 }

@@ -25,7 +25,7 @@ enum { SN_MAX_IN = 12, SN_MAX_OUT = 5, SN_MAX_SCOPES = 32 };
 
 /* Activation folded into a matmul or convolution by the fuse pass. */
 typedef enum sn_act { SN_ACT_NONE, SN_ACT_RELU, SN_ACT_GELU, SN_ACT_GELU_TANH, SN_ACT_TANH, SN_ACT_SIGMOID,
-                      SN_ACT_SILU } sn_act;
+                      SN_ACT_SILU, SN_ACT_QUICK_GELU } sn_act;
 
 /* Attributes; which member is meant is fixed by the op (see ops.def). Unused bytes are zero, so attributes
  * compare and hash as bytes. */

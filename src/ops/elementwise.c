@@ -69,6 +69,7 @@ RULE(sigmoid) { dx[0] = bwd(g, SN_SIGMOID_BWD, sn_out(node, 0), dy[0]); }
 RULE(gelu) { dx[0] = bwd(g, SN_GELU_BWD, sn_in(node, 0), dy[0]); }
 RULE(gelu_tanh) { dx[0] = bwd(g, SN_GELU_TANH_BWD, sn_in(node, 0), dy[0]); }
 RULE(silu) { dx[0] = bwd(g, SN_SILU_BWD, sn_in(node, 0), dy[0]); }
+RULE(quick_gelu) { dx[0] = bwd(g, SN_QUICK_GELU_BWD, sn_in(node, 0), dy[0]); }
 RULE(exp) { dx[0] = sn_mul(g, dy[0], sn_out(node, 0)); }
 RULE(log) { dx[0] = sn_div(g, dy[0], sn_in(node, 0)); }
 RULE(sqrt) { dx[0] = sn_div(g, sn_affine(g, dy[0], 0.5f, 0), sn_out(node, 0)); }

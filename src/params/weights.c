@@ -171,19 +171,21 @@ static sn_status check_wanted(const sn_tensor_view *t, const char *name, sn_shap
     return SN_OK;
 }
 
-static sn_status check_unused(const sn_params *p, const sn_weights *file, const char *prefix) {
+static sn_status check_unused(const sn_params *p, const sn_weights *file, const char *prefix, sn_ignored_fn *ignored,
+                              void *context) {
     size_t skip = strlen(prefix);
     for (int i = 0; i < sn_weights_count(file); i++) {
         const sn_tensor_view *t = sn_weights_at(file, i);
         char found[SN_SHAPE_TEXT];
-        if (!strncmp(t->name, prefix, skip) && sn_params_find(p, t->name + skip) < 0)
+        if (strncmp(t->name, prefix, skip) || sn_params_find(p, t->name + skip) >= 0) continue;
+        if (!ignored || !ignored(context, t->name))
             SN_FAIL(SN_ERR_SHAPE, "tensor \"%s\" of shape %s is not used by this model", t->name,
                     sn_shape_text(t->type.shape, found));
     }
     return SN_OK;
 }
 
-static sn_status find_all(const sn_params *p, const sn_weights *file, const char *prefix,
+static sn_status find_all(const sn_params *p, const sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context,
                           const sn_tensor_view **views) {
     sn_buf name = {0};
     sn_status status = SN_OK;
@@ -195,23 +197,27 @@ static sn_status find_all(const sn_params *p, const sn_weights *file, const char
         views[i] = sn_weights_find(file, name.data);
         status = check_wanted(views[i], name.data, sn_params_shape(p, i));
     }
-    if (status == SN_OK) status = check_unused(p, file, prefix);
+    if (status == SN_OK) status = check_unused(p, file, prefix, ignored, context);
 done:
     sn_buf_free(&name);
     return status;
 }
 
 /* Everything is checked before anything is changed. */
-sn_status sn_params_load(sn_params *p, const sn_weights *file, const char *prefix) {
+sn_status sn_params_load_but(sn_params *p, const sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context) {
     if (!sn_params_sealed(p)) SN_FAIL(SN_ERR_STATE, "weights loaded before the parameter store is sealed");
     const sn_tensor_view **views = sn_alloc((size_t)sn_params_count(p), sizeof *views);
     if (!views) return SN_ERR_MEMORY;
-    sn_status status = find_all(p, file, prefix ? prefix : "", views);
+    sn_status status = find_all(p, file, prefix ? prefix : "", ignored, context, views);
     for (int i = 0; status == SN_OK && i < sn_params_count(p); i++)
         status = sn_tensor_to_f32(views[i], sn_params_data(p, i));
     if (status == SN_OK) sn_params_changed(p, false);
     sn_free(views);
     return status;
+}
+
+sn_status sn_params_load(sn_params *p, const sn_weights *file, const char *prefix) {
+    return sn_params_load_but(p, file, prefix, NULL, NULL);
 }
 
 sn_status sn_params_save(sn_params *p, const char *path, const json_t *metadata) {

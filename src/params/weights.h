@@ -26,5 +26,9 @@ bool sn_weights_is_name(const char *name);
  * with expected and found shape; `prefix` is put before the store's names. */
 struct sn_params;
 sn_status sn_params_load(struct sn_params *p, const sn_weights *weights, const char *prefix);
+/* The same, where tensors of which `ignored` says so may be unused. */
+typedef bool sn_ignored_fn(void *context, const char *name);
+sn_status sn_params_load_but(struct sn_params *p, const sn_weights *weights, const char *prefix, sn_ignored_fn *ignored,
+                             void *context);
 sn_status sn_params_save(struct sn_params *p, const char *path, const json_t *metadata);
 #endif

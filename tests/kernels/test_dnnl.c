@@ -405,13 +405,14 @@ static double activated(sn_act act, double x) {
     case SN_ACT_TANH: return tanh(x);
     case SN_ACT_SIGMOID: return sigmoid(x);
     case SN_ACT_SILU: return x * sigmoid(x);
+    case SN_ACT_QUICK_GELU: return x * sigmoid(1.702 * x);
     default: return x;
     }
 }
 
 static void activations_follow_the_bias(void **state) {
     (void)state;
-    for (int act = SN_ACT_NONE; act <= SN_ACT_SILU; act++) {
+    for (int act = SN_ACT_NONE; act <= SN_ACT_QUICK_GELU; act++) {
         bench plain = {.op = SN_CONV, .attr.conv = {{1, 1}, {1, 1, 1, 1}, {1, 1}, 1, 0, {5, 5}, {3, 3}}};
         give(&plain, SN_F32, SN_SHAPE(2, 5, 5, 16));
         give(&plain, SN_F32, SN_SHAPE(16, 16, 3, 3));

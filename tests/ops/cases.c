@@ -57,12 +57,12 @@ const sn_case sn_cases[] = {
     BINARY(ADD, 'n'), BINARY(SUB, 'n'), BINARY(MUL, 'n'), BINARY(DIV, 'p'), BINARY(MAXIMUM, 'n'),
 
     UNARY_A(AFFINE, 'n', .affine = {-1.5f, 0.25f}),
-    UNARY(RELU, 'a'), UNARY(GELU, 'w'), UNARY(GELU_TANH, 'w'), UNARY(TANH, 'n'), UNARY(SIGMOID, 'w'), UNARY(SILU, 'w'),
+    UNARY(RELU, 'a'), UNARY(GELU, 'w'), UNARY(GELU_TANH, 'w'), UNARY(TANH, 'n'), UNARY(SIGMOID, 'w'), UNARY(SILU, 'w'), UNARY(QUICK_GELU, 'w'),
     UNARY(EXP, 'n'), UNARY(LOG, 'p'), UNARY(SQRT, 'p'), UNARY(SQUARE, 'n'), UNARY(ABS, 'a'), UNARY(SIGN, 'n'),
     UNARY(SOFTPLUS, 'w'), UNARY_A(CLAMP, 'n', .clamp = {-0.5f, 0.75f}),
     UNARY_A(HUBER, 'w', .huber = {1.0f}), UNARY_A(HUBER, 'a', .huber = {2.0f}),
     BACKWARD(RELU_BWD, 'n'), BACKWARD(TANH_BWD, 'U'), BACKWARD(SIGMOID_BWD, 'U'), BACKWARD(GELU_BWD, 'w'),
-    BACKWARD(GELU_TANH_BWD, 'w'), BACKWARD(SILU_BWD, 'w'),
+    BACKWARD(GELU_TANH_BWD, 'w'), BACKWARD(SILU_BWD, 'w'), BACKWARD(QUICK_GELU_BWD, 'w'),
     CASE(DROPOUT, "vector", ATTR(.dropout = {0.5f}), F('n', 5), ROWS(5)),
     CASE(DROPOUT, "sequence", ATTR(.dropout = {0.1f}), F('n', 3, 7, 11), ROWS(3)),
     CASE(DROPOUT, "long rows", ATTR(.dropout = {0.3f}), F('n', 2, 17003), ROWS(2)),
@@ -129,6 +129,7 @@ const sn_case sn_cases[] = {
     CASE(MATMUL, "gelu tanh", PRODUCT(0, 1, SN_ACT_GELU_TANH), F('C', 17, 9), F('C', 13, 9), F('C', 13)),
     CASE(MATMUL, "tanh", PRODUCT(0, 1, SN_ACT_TANH), F('C', 17, 9), F('C', 13, 9), F('C', 13)),
     CASE(MATMUL, "sigmoid", PRODUCT(0, 0, SN_ACT_SIGMOID), F('C', 17, 9), F('C', 9, 13)),
+    CASE(MATMUL, "quick gelu", PRODUCT(0, 1, SN_ACT_QUICK_GELU), F('C', 17, 9), F('C', 13, 9), F('C', 13)),
     CASE(MATMUL, "silu", PRODUCT(0, 1, SN_ACT_SILU), F('C', 17, 9), F('C', 13, 9), F('C', 13)),
     CASE(MATMUL, "f32 out", ATTR(.matmul = {0, 1, 0, 1}), F('n', 4, 6), F('n', 5, 6), F('n', 5)),
 

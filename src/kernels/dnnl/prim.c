@@ -36,6 +36,7 @@ static const struct {
     [SN_ACT_RELU] = {dnnl_eltwise_relu, 0},           [SN_ACT_GELU] = {dnnl_eltwise_gelu_erf, 0},
     [SN_ACT_GELU_TANH] = {dnnl_eltwise_gelu_tanh, 0}, [SN_ACT_TANH] = {dnnl_eltwise_tanh, 0},
     [SN_ACT_SIGMOID] = {dnnl_eltwise_logistic, 0},    [SN_ACT_SILU] = {dnnl_eltwise_swish, 1},
+    [SN_ACT_QUICK_GELU] = {dnnl_eltwise_swish, 1.702f},
 };
 
 static dnnl_status_t append(dnnl_primitive_attr_t attr, sn_act act) {

@@ -26,6 +26,7 @@
 static const float SQRT_HALF = 0.70710678f;    /* 1/sqrt(2) */
 static const float GELU_TANH_K = 0.79788456f;  /* sqrt(2/pi) */
 static const float GELU_TANH_C = 0.044715f;
+static const float QUICK_GELU_K = 1.702f;
 
 UNARY(do_affine, v * attr->affine.scale + attr->affine.shift)
 UNARY(do_relu, v < 0.0f ? 0.0f : v)
@@ -34,6 +35,7 @@ UNARY(do_gelu_tanh, 0.5f * v * (1.0f + sn_vtanh(GELU_TANH_K * (v + GELU_TANH_C *
 UNARY(do_tanh, sn_vtanh(v))
 UNARY(do_sigmoid, sn_vsigmoid(v))
 UNARY(do_silu, v * sn_vsigmoid(v))
+UNARY(do_quick_gelu, v * sn_vsigmoid(QUICK_GELU_K * v))
 UNARY(do_exp, sn_vexp(v))
 UNARY_CALL(do_log, logf(v))
 UNARY(do_sqrt, sqrtf(v))
@@ -52,11 +54,12 @@ static sn_unary_fn *const forward_of[SN_OP_COUNT] = {
     [SN_AFFINE] = do_affine, [SN_RELU] = do_relu,   [SN_GELU] = do_gelu,         [SN_GELU_TANH] = do_gelu_tanh,
     [SN_TANH] = do_tanh,     [SN_SIGMOID] = do_sigmoid, [SN_SILU] = do_silu,     [SN_EXP] = do_exp,
     [SN_LOG] = do_log,       [SN_SQRT] = do_sqrt,   [SN_SQUARE] = do_square,     [SN_ABS] = do_abs,
-    [SN_SIGN] = do_sign,     [SN_SOFTPLUS] = do_softplus, [SN_CLAMP] = do_clamp, [SN_HUBER] = do_huber};
+    [SN_QUICK_GELU] = do_quick_gelu, [SN_SIGN] = do_sign,     [SN_SOFTPLUS] = do_softplus, [SN_CLAMP] = do_clamp, [SN_HUBER] = do_huber};
 
 static sn_unary_fn *const fused_of[] = {
     [SN_ACT_RELU] = do_relu, [SN_ACT_GELU] = do_gelu,       [SN_ACT_GELU_TANH] = do_gelu_tanh,
-    [SN_ACT_TANH] = do_tanh, [SN_ACT_SIGMOID] = do_sigmoid, [SN_ACT_SILU] = do_silu};
+    [SN_ACT_TANH] = do_tanh, [SN_ACT_SIGMOID] = do_sigmoid, [SN_ACT_SILU] = do_silu,
+    [SN_ACT_QUICK_GELU] = do_quick_gelu};
 
 void sn_activate(sn_act act, float *y, int64_t n) {
     if (act == SN_ACT_NONE) return;
@@ -116,16 +119,23 @@ static inline float silu_slope(float v) {
     return s * (1.0f + v * (1.0f - s));
 }
 
+static inline float quick_gelu_slope(float v) {
+    float s = sn_vsigmoid(QUICK_GELU_K * v);
+    return s * (1.0f + QUICK_GELU_K * v * (1.0f - s));
+}
+
 UNARY_BWD(do_relu_bwd, v > 0.0f ? d[i] : 0.0f)
 UNARY_BWD(do_tanh_bwd, d[i] * (1.0f - v * v))
 UNARY_BWD(do_sigmoid_bwd, d[i] * v * (1.0f - v))
 UNARY_BWD(do_gelu_bwd, d[i] * gelu_slope(v))
 UNARY_BWD(do_gelu_tanh_bwd, d[i] * gelu_tanh_slope(v))
 UNARY_BWD(do_silu_bwd, d[i] * silu_slope(v))
+UNARY_BWD(do_quick_gelu_bwd, d[i] * quick_gelu_slope(v))
 
 static unary_bwd_fn *const backward_of[SN_OP_COUNT] = {
     [SN_RELU_BWD] = do_relu_bwd, [SN_TANH_BWD] = do_tanh_bwd,           [SN_SIGMOID_BWD] = do_sigmoid_bwd,
-    [SN_GELU_BWD] = do_gelu_bwd, [SN_GELU_TANH_BWD] = do_gelu_tanh_bwd, [SN_SILU_BWD] = do_silu_bwd};
+    [SN_GELU_BWD] = do_gelu_bwd, [SN_GELU_TANH_BWD] = do_gelu_tanh_bwd, [SN_SILU_BWD] = do_silu_bwd,
+    [SN_QUICK_GELU_BWD] = do_quick_gelu_bwd};
 
 static void unary_bwd_chunk(void *context, int64_t chunk) {
     const job *j = context;

@@ -1,0 +1,193 @@
+/* page.c: the table of pages, reading their configs, and the pieces that several of them use. */
+#include "models/page.h"
+
+#include <stdio.h>
+
+#include "params/weights.h"
+
+#define SN_PAGE(symbol) extern const sn_page sn_page_##symbol;
+#include "models/pages.def"
+#undef SN_PAGE
+
+static const sn_page *const pages[] = {
+#define SN_PAGE(symbol) &sn_page_##symbol,
+#include "models/pages.def"
+#undef SN_PAGE
+};
+enum { PAGES = sizeof pages / sizeof *pages };
+
+sn_status sn_page_find(const char *model_type, const sn_page **out) {
+    sn_buf known = {0};
+    for (int i = 0; i < PAGES; i++) {
+        if (!strcmp(pages[i]->model_type, model_type)) {
+            *out = pages[i];
+            sn_buf_free(&known);
+            return SN_OK;
+        }
+        sn_buf_printf(&known, "%s%s", i ? ", " : "", pages[i]->model_type);
+    }
+    sn_status status = sn_buf_check(&known);
+    if (status == SN_OK)
+        status = sn_fail(SN_ERR_UNSUPPORTED, "model_type \"%s\" is not known; known are %s", model_type, known.data);
+    sn_buf_free(&known);
+    return status;
+}
+
+/* ---- config ---- */
+
+static const struct {
+    const char *name;
+    sn_act act;
+} acts[] = {{"gelu", SN_ACT_GELU},         {"gelu_new", SN_ACT_GELU_TANH}, {"gelu_pytorch_tanh", SN_ACT_GELU_TANH},
+            {"gelu_fast", SN_ACT_GELU_TANH}, {"relu", SN_ACT_RELU},          {"silu", SN_ACT_SILU},
+            {"swish", SN_ACT_SILU},        {"tanh", SN_ACT_TANH},          {"quick_gelu", SN_ACT_QUICK_GELU}};
+
+static sn_status read_act(const json_t *json, const char *key, sn_act *act) {
+    const char *text = NULL;
+    SN_TRY(sn_json_string(json, key, NULL, &text));
+    if (!text) return SN_OK;
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
+        if (!strcmp(acts[i].name, text)) {
+            *act = acts[i].act;
+            return SN_OK;
+        }
+    SN_FAIL(SN_ERR_UNSUPPORTED, "\"%s\": the activation \"%s\" is not known; known are gelu, gelu_new, gelu_fast, "
+            "gelu_pytorch_tanh, quick_gelu, relu, silu, swish, tanh", key, text);
+}
+
+static sn_status read_key(const json_t *json, const sn_key *key, void *at) {
+    const json_t *value = json_object_get(json, key->name);
+    bool none = !value || json_is_null(value);
+    switch (key->kind) {
+    case SN_KEY_INT: {
+        int64_t *to = at;
+        *to = (int64_t)key->fallback;
+        if (!none) SN_TRY(sn_json_int(json, key->name, *to, to));
+        if (*to < -1 || *to > INT32_MAX) SN_FAIL(SN_ERR_FORMAT, "\"%s\": %lld is out of range", key->name, (long long)*to);
+        return SN_OK;
+    }
+    case SN_KEY_FLOAT: {
+        double number = key->fallback;
+        if (!none) SN_TRY(sn_json_number(json, key->name, number, &number));
+        *(float *)at = (float)number;
+        return SN_OK;
+    }
+    case SN_KEY_BOOL: {
+        bool *to = at;
+        *to = key->fallback != 0;
+        return none ? SN_OK : sn_json_bool(json, key->name, *to, to);
+    }
+    case SN_KEY_ACT: {
+        sn_act *to = at;
+        *to = (sn_act)key->fallback;
+        return none ? SN_OK : read_act(json, key->name, to);
+    }
+    }
+    return SN_OK;
+}
+
+sn_status sn_page_read(const sn_page *page, const json_t *json, sn_page_config *c) {
+    *c = (sn_page_config){.json = json};
+    for (const sn_key *key = page->keys; key && key->name; key++) SN_TRY(read_key(json, key, (char *)c + key->at));
+    const json_t *labels = json_object_get(json, "id2label");
+    c->classes = json_is_object(labels) ? (int64_t)json_object_size(labels) : 2;
+    if (c->size.layers < 0 || c->size.layers > SN_PAGE_LAYERS)
+        SN_FAIL(SN_ERR_UNSUPPORTED, "%lld layers; up to %d are possible", (long long)c->size.layers, SN_PAGE_LAYERS);
+    if (c->size.width < 0 || c->size.heads < 0 || (c->size.heads && c->size.width % c->size.heads))
+        SN_FAIL(SN_ERR_FORMAT, "width %lld is not a multiple of %lld heads", (long long)c->size.width, (long long)c->size.heads);
+    return SN_OK;
+}
+
+bool sn_page_is(const sn_page_build *b, const char *ending) {
+    size_t n = strlen(b->architecture), m = strlen(ending);
+    return n >= m && !strcmp(b->architecture + n - m, ending);
+}
+
+bool sn_page_has(const sn_page_build *b, const char *name, bool fallback) {
+    char full[384];
+    int n = snprintf(full, sizeof full, "%s%s%s", b->g->scope, b->g->scope_size ? "." : "", name);
+    if (n < 0 || n >= (int)sizeof full) return false;
+    if (sn_params_sealed(b->g->params)) return sn_params_find(b->g->params, full) >= 0;
+    return b->weights ? sn_weights_find(b->weights, full) != NULL : fallback;
+}
+
+bool sn_page_enter(const sn_page_build *b, const char *prefix, const char *any) {
+    sn_scope_push(b->g, prefix);
+    bool headless = !*b->architecture || sn_page_is(b, "Model");
+    if (sn_page_has(b, any, !headless)) return true;
+    sn_scope_pop(b->g);
+    return false;
+}
+
+/* ---- outputs ---- */
+
+void sn_page_give(sn_page_out *out, const char *name, sn_node node) {
+    int at = 0;
+    while (at < out->n && strcmp(out->list[at].name, name)) at++;
+    if (at == SN_PAGE_OUTPUTS || strlen(name) >= sizeof out->list[at].name) return;
+    memcpy(out->list[at].name, name, strlen(name) + 1);
+    out->list[at].node = node;
+    if (at == out->n) out->n++;
+}
+
+void sn_page_give_all(sn_page_out *out, const char *name, const sn_node *nodes, int64_t n) {
+    char numbered[40];
+    for (int64_t i = 0; i < n; i++) {
+        (void)snprintf(numbered, sizeof numbered, "%.24s.%d", name, (int)i);
+        sn_page_give(out, numbered, nodes[i]);
+    }
+}
+
+sn_node sn_page_get(const sn_page_out *out, const char *name) {
+    for (int i = 0; i < out->n; i++)
+        if (!strcmp(out->list[i].name, name)) return out->list[i].node;
+    return SN_NO_NODE;
+}
+
+/* ---- pieces ---- */
+
+sn_node sn_page_table(sn_graph *g, sn_node ids, const char *name, int64_t rows, int64_t width, sn_node *table) {
+    sn_scope_push(g, name);
+    sn_node t = sn_param(g, "weight", SN_SHAPE(rows, width), (sn_init){SN_INIT_NORMAL, 0.02f, SN_PARAM_NO_DECAY});
+    sn_scope_pop(g);
+    if (table) *table = t;
+    return sn_emit(g, SN_EMBED, (sn_node[]){t, ids}, 2, NULL);
+}
+
+sn_node sn_page_positions(sn_graph *g, sn_node x, sn_node at, const char *name, int64_t rows, int64_t from) {
+    if (x.id < 0) return x;
+    int64_t steps = sn_dim(g, x, 1), width = sn_dim(g, x, 2);
+    if (at.id >= 0) return sn_add(g, x, sn_page_table(g, at, name, rows, width, NULL));
+    if (from + steps > rows)
+        return sn_graph_fail(g, SN_ERR_USAGE, "%lld positions; the model has %lld", (long long)steps, (long long)(rows - from));
+    sn_scope_push(g, name);
+    sn_node t = sn_param(g, "weight", SN_SHAPE(rows, width), (sn_init){SN_INIT_NORMAL, 0.02f, SN_PARAM_NO_DECAY});
+    sn_scope_pop(g);
+    return sn_add(g, x, sn_reshape(g, sn_slice(g, t, 0, from, steps), SN_SHAPE(1, steps, width)));
+}
+
+sn_node sn_page_first(sn_graph *g, sn_node x) {
+    if (x.id < 0) return x;
+    return sn_reshape(g, sn_slice(g, x, 1, 0, 1), SN_SHAPE(sn_dim(g, x, 0), sn_dim(g, x, 2)));
+}
+
+sn_node sn_page_patches(sn_graph *g, sn_node pixels, const char *name, int64_t patch, int64_t width, bool bias) {
+    if (pixels.id < 0) return pixels;
+    int64_t channels = sn_dim(g, pixels, 3);
+    sn_conv conv = {.stride = {(int)patch, (int)patch}};
+    sn_scope_push(g, name);
+    sn_node w = sn_param(g, "weight", SN_SHAPE(width, channels, patch, patch), (sn_init){SN_INIT_NORMAL, 0.02f, 0});
+    sn_node b = bias ? sn_param(g, "bias", SN_SHAPE(width), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY}) : SN_NO_NODE;
+    sn_node y = sn_conv_op(g, pixels, w, b, &conv);
+    sn_scope_pop(g);
+    if (y.id < 0) return y;
+    return sn_reshape(g, y, SN_SHAPE(sn_dim(g, y, 0), sn_dim(g, y, 1) * sn_dim(g, y, 2), width));
+}
+
+sn_node sn_page_prepend(sn_graph *g, sn_node x, const char *name, sn_shape shape) {
+    if (x.id < 0) return x;
+    int64_t n = sn_dim(g, x, 0), width = sn_dim(g, x, 2);
+    sn_node token = sn_param(g, name, shape, (sn_init){SN_INIT_NORMAL, 0.02f, SN_PARAM_NO_DECAY});
+    token = sn_broadcast(g, sn_reshape(g, token, SN_SHAPE(1, 1, width)), SN_SHAPE(n, 1, width));
+    return sn_concat(g, (sn_node[]){token, x}, 2, 1);
+}

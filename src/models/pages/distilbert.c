@@ -1,0 +1,43 @@
+/* DistilBERT (Sanh et al. 2019): BERT with half the layers, no token types, no pooler. */
+#include "models/page.h"
+
+static const sn_blocks_spec spec = {
+    .layer = "transformer.layer.%d", .post_norm = true,
+    .self = {.q = "attention.q_lin", .k = "attention.k_lin", .v = "attention.v_lin", .out = "attention.out_lin", .norm = "sa_layer_norm"},
+    .up = "ffn.lin1", .down = "ffn.lin2", .norm = "output_layer_norm"};
+
+static const sn_key keys[] = {
+    SN_KEY("dim", INT, size.width, 768), SN_KEY("n_layers", INT, size.layers, 6), SN_KEY("n_heads", INT, size.heads, 12),
+    SN_KEY("hidden_dim", INT, size.hidden, 3072), SN_KEY("activation", ACT, size.act, SN_ACT_GELU),
+    SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12), SN_KEY("dropout", FLOAT, size.dropout, 0.1),
+    SN_KEY("vocab_size", INT, vocabulary, 30522), SN_KEY("max_position_embeddings", INT, positions, 512), {NULL}};
+
+static void build(const sn_page_build *b) {
+    const sn_page_config *c = b->c;
+    sn_node hidden[SN_PAGE_LAYERS + 1], words;
+    bool inside = sn_page_enter(b, "distilbert", "embeddings.word_embeddings.weight");
+    sn_scope_push(b->g, "embeddings");
+    sn_node x = sn_page_table(b->g, b->in->ids, "word_embeddings", c->vocabulary, c->size.width, &words);
+    x = sn_page_positions(b->g, x, b->in->first, "position_embeddings", c->positions, 0);
+    x = sn_dropout(b->g, sn_layernorm(b->g, x, "LayerNorm", c->size.eps), b->in->rows, c->size.dropout, "dropout");
+    sn_scope_pop(b->g);
+    sn_blocks_io io = {.mask = b->in->mask, .hidden = hidden, .rows = b->in->rows};
+    x = sn_blocks(b->g, &spec, &c->size, x, &io);
+    sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
+    sn_page_give(b->out, "last_hidden_state", x);
+    if (inside) sn_scope_pop(b->g);
+    if (sn_page_is(b, "ForMaskedLM")) {
+        x = sn_linear(b->g, x, "vocab_transform", c->size.width, true, c->size.act);
+        x = sn_layernorm(b->g, x, "vocab_layer_norm", c->size.eps);
+        sn_scope_push(b->g, "vocab_projector");
+        sn_node bias = sn_param(b->g, "bias", SN_SHAPE(c->vocabulary), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY});
+        sn_scope_pop(b->g);
+        sn_page_give(b->out, "logits", sn_linear_op(b->g, x, words, bias));
+    } else if (sn_page_is(b, "ForSequenceClassification")) {
+        sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "pre_classifier", c->size.width, true, SN_ACT_RELU);
+        sn_page_give(b->out, "logits", sn_linear(b->g, y, "classifier", c->classes, true, SN_ACT_NONE));
+    }
+}
+
+static const char *const ignored[] = {"*vocab_projector.weight", NULL};
+const sn_page sn_page_distilbert = {"distilbert", SN_IN_TEXT, "distilbert", keys, build, ignored};

@@ -1,0 +1,46 @@
+/* GPT-2 (Radford et al. 2019): ids [N,T] -> logits [N,T,V]; pre-norm, causal, matrices stored [in, out], the word table
+ * is the last matrix too. With add_cross_attention the blocks also look at an encoder's output. */
+#include "models/page.h"
+
+static const sn_blocks_spec spec = {
+    .layer = "h.%d", .causal = true, .turned = true,
+    .self = {.qkv = "attn.c_attn", .out = "attn.c_proj", .norm = "ln_1"},
+    .up = "mlp.c_fc", .down = "mlp.c_proj", .norm = "ln_2"};
+static const sn_attention_names cross = {.q = "crossattention.q_attn", .kv = "crossattention.c_attn",
+                                         .out = "crossattention.c_proj", .norm = "ln_cross_attn"};
+
+static const sn_key keys[] = {
+    SN_KEY("n_embd", INT, size.width, 768), SN_KEY("n_layer", INT, size.layers, 12), SN_KEY("n_head", INT, size.heads, 12),
+    SN_KEY("n_inner", INT, size.hidden, 0), SN_KEY("activation_function", ACT, size.act, SN_ACT_GELU_TANH),
+    SN_KEY("layer_norm_epsilon", FLOAT, size.eps, 1e-5), SN_KEY("resid_pdrop", FLOAT, size.dropout, 0.1),
+    SN_KEY("vocab_size", INT, vocabulary, 50257), SN_KEY("n_positions", INT, positions, 1024),
+    SN_KEY("add_cross_attention", BOOL, flag[0], 0), SN_KEY("tie_word_embeddings", BOOL, flag[1], 1), {NULL}};
+
+static void build(const sn_page_build *b) {
+    const sn_page_config *c = b->c;
+    sn_node hidden[SN_PAGE_LAYERS + 1], words;
+    sn_blocks_spec as = spec;
+    sn_blocks_size size = c->size;
+    if (c->flag[0]) as.cross = cross;
+    if (!size.hidden) size.hidden = 4 * size.width;
+    bool inside = sn_page_enter(b, "transformer", "wte.weight");
+    sn_node x = sn_page_table(b->g, b->in->ids, "wte", c->vocabulary, size.width, &words);
+    x = sn_page_positions(b->g, x, b->in->first, "wpe", c->positions, 0);
+    x = sn_dropout(b->g, x, b->in->rows, size.dropout, "drop");
+    sn_blocks_io io = {.mask = b->in->mask, .encoder = b->in->encoded, .encoder_mask = SN_NO_NODE, .cross_keys = b->in->cross_keys,
+                       .cross_values = b->in->cross_values, .cache = b->in->cache, .keys = b->in->keys,
+                       .values = b->in->values, .hidden = hidden, .rows = b->in->rows};
+    x = sn_blocks(b->g, &as, &size, x, &io);
+    sn_page_give_all(b->out, "hidden_states", hidden, size.layers + 1);
+    x = sn_layernorm(b->g, x, "ln_f", size.eps);
+    sn_page_give(b->out, "last_hidden_state", x);
+    if (inside) sn_scope_pop(b->g);
+    if (!sn_page_is(b, "LMHeadModel")) return;
+    sn_node logits = c->flag[1] ? sn_linear_op(b->g, x, words, SN_NO_NODE)
+                                : sn_linear(b->g, x, "lm_head", c->vocabulary, false, SN_ACT_NONE);
+    sn_page_give(b->out, "logits", logits);
+}
+
+static const char *const ignored[] = {"*.attn.bias", "*.attn.masked_bias", "*.crossattention.bias",
+                                      "*.crossattention.masked_bias", "lm_head.weight", NULL};
+const sn_page sn_page_gpt2 = {"gpt2", SN_IN_TEXT, "transformer", keys, build, ignored};

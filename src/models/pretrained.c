@@ -1,0 +1,161 @@
+/* pretrained.c: opening a directory: which page, which parameters, their weights. */
+#include "models/pretrained.h"
+
+#include <stdio.h>
+
+#include "base/parallel.h"
+#include "params/weights.h"
+
+struct sn_pretrained {
+    char *path, *architecture;
+    json_t *config;
+    const sn_page *page;
+    sn_page_config c;
+    sn_params *params;
+    int threads;
+    bool bf16;
+    sn_isa isa;
+};
+
+void sn_pretrained_free(sn_pretrained *m) {
+    if (!m) return;
+    sn_params_free(m->params);
+    json_decref(m->config);
+    sn_free(m->architecture);
+    sn_free(m->path);
+    sn_free(m);
+}
+
+const sn_page *sn_pretrained_page(const sn_pretrained *m) { return m->page; }
+const sn_page_config *sn_pretrained_config(const sn_pretrained *m) { return &m->c; }
+sn_params *sn_pretrained_params(const sn_pretrained *m) { return m->params; }
+
+/* ---- graphs ---- */
+
+static void make_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_sizes *s, bool training, sn_page_in *in) {
+    const sn_page_config *c = &m->c;
+    unsigned accepts = m->page->accepts;
+    *in = (sn_page_in){SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, NULL, NULL,
+                       NULL, NULL, NULL, SN_NO_NODE};
+    if (accepts & SN_IN_TEXT) {
+        in->ids = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->steps));
+        in->types = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->steps));
+        in->mask = sn_input(g, SN_I32, SN_SHAPE(s->rows));
+    }
+    if (accepts & SN_IN_IMAGE)
+        in->pixels = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->height ? s->height : c->image, s->width ? s->width : c->image,
+                                                  c->channels ? c->channels : 3));
+    if (accepts & SN_IN_SOUND) in->sound = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->frames, c->mels));
+    if (accepts & SN_IN_TARGET) in->target = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->target_steps));
+    if (training) in->rows = sn_input(g, SN_I64, SN_SHAPE(s->rows));
+}
+
+static sn_status build(const sn_pretrained *m, const sn_weights *weights, const sn_page_sizes *sizes, bool training, sn_graph **g,
+                       sn_page_in *in, sn_page_out *out) {
+    SN_TRY(sn_graph_create(m->params, training, g));
+    out->n = 0;
+    make_inputs(m, *g, sizes, training, in);
+    sn_page_build b = {*g, &m->c, in, out, m->architecture, weights};
+    m->page->build(&b);
+    sn_status status = sn_graph_check(*g);
+    if (status == SN_OK) return SN_OK;
+    sn_graph_free(*g);
+    *g = NULL;
+    return sn_fail_in("%s", m->page->model_type);
+}
+
+sn_status sn_pretrained_graph(const sn_pretrained *m, const sn_page_sizes *sizes, bool training, sn_graph **g,
+                              sn_page_in *in, sn_page_out *out) {
+    return build(m, NULL, sizes, training, g, in, out);
+}
+
+sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, const sn_node *outputs, int n_first,
+                                sn_program **out) {
+    sn_compile_options options = {.threads = m->threads, .isa = m->isa, .backends = SN_USE_ALL, .bf16 = m->bf16};
+    return sn_program_compile(g, &options, n, outputs, n_first, out);
+}
+
+/* ---- opening ---- */
+
+static sn_status read_config(sn_pretrained *m) {
+    sn_buf path = {0};
+    const char *type = NULL, *architecture = NULL;
+    sn_buf_printf(&path, "%s/config.json", m->path);
+    sn_status status = sn_buf_check(&path);
+    if (status == SN_OK) status = sn_json_read(path.data, &m->config);
+    if (status == SN_OK && !json_is_object(m->config)) status = sn_fail(SN_ERR_FORMAT, "config.json is not an object");
+    if (status == SN_OK) status = sn_json_string(m->config, "model_type", NULL, &type);
+    if (status == SN_OK && !type) status = sn_fail(SN_ERR_FORMAT, "config.json has no \"model_type\"");
+    if (status == SN_OK) status = sn_page_find(type, &m->page);
+    const json_t *first = json_array_get(json_object_get(m->config, "architectures"), 0);
+    architecture = json_is_string(first) ? json_string_value(first) : "";
+    if (status == SN_OK) {
+        m->architecture = sn_strdup(architecture);
+        status = m->architecture ? sn_page_read(m->page, m->config, &m->c) : SN_ERR_MEMORY;
+    }
+    if (status != SN_OK) status = sn_fail_at(path.data, 0, NULL);
+    sn_buf_free(&path);
+    return status;
+}
+
+static bool matches(const char *pattern, const char *name) {
+    size_t n = strlen(pattern), m = strlen(name);
+    if (*pattern == '*') return m + 1 >= n && !strcmp(name + m - (n - 1), pattern + 1);
+    if (n && pattern[n - 1] == '*') return !strncmp(name, pattern, n - 1);
+    return !strcmp(name, pattern);
+}
+
+static bool is_ignored(void *context, const char *name) {
+    const sn_page *page = context;
+    for (const char *const *p = page->ignored; p && *p; p++)
+        if (matches(*p, name)) return true;
+    return false;
+}
+
+/* Builds the smallest graph once, which declares every parameter. */
+static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
+    sn_graph *g;
+    sn_page_in in;
+    sn_page_out *out = sn_alloc(1, sizeof *out);
+    if (!out) return SN_ERR_MEMORY;
+    sn_page_sizes least = {.rows = 1, .steps = 2, .frames = 2 * m->c.positions, .target_steps = 2};
+    sn_status status = build(m, weights, &least, false, &g, &in, out);
+    sn_free(out);
+    if (status != SN_OK) return status;
+    sn_graph_free(g);
+    return sn_params_seal(m->params);
+}
+
+static sn_status load(sn_pretrained *m) {
+    sn_weights *weights;
+    SN_TRY(sn_weights_open(m->path, &weights));
+    sn_status status = declare(m, weights);
+    if (status == SN_OK) status = sn_params_load_but(m->params, weights, "", is_ignored, (void *)(uintptr_t)m->page);
+    if (status != SN_OK) status = sn_fail_at(sn_weights_path(weights), 0, NULL);
+    sn_weights_free(weights);
+    return status;
+}
+
+static sn_status set_machine(sn_pretrained *m, const sn_pretrained_options *o) {
+    const char *precision = o && o->precision && *o->precision ? o->precision : "auto";
+    if (strcmp(precision, "auto") && strcmp(precision, "f32"))
+        SN_FAIL(SN_ERR_USAGE, "precision \"%s\": it is auto or f32", precision);
+    m->threads = o && o->threads > 0 ? o->threads : sn_threads_available();
+    m->isa = sn_isa_detect();
+    m->bf16 = !strcmp(precision, "auto") && sn_isa_bf16(m->isa);
+    return SN_OK;
+}
+
+sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out) {
+    *out = NULL;
+    sn_pretrained *m = sn_alloc(1, sizeof *m);
+    if (!m) return SN_ERR_MEMORY;
+    m->path = sn_strdup(path);
+    sn_status status = m->path ? set_machine(m, options) : SN_ERR_MEMORY;
+    if (status == SN_OK) status = sn_params_create(&m->params);
+    if (status == SN_OK) status = read_config(m);
+    if (status == SN_OK) status = load(m);
+    if (status == SN_OK) *out = m;
+    else sn_pretrained_free(m);
+    return status;
+}

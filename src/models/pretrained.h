@@ -1,0 +1,39 @@
+/* pretrained.h: a published model, opened from a directory as Transformers writes it.
+ *
+ *   config.json -> page (page.h) -> weights by their published names -> graphs of any shape -> programs
+ *
+ * The model is immutable after opening and shared between threads; programs are made when first needed. */
+#ifndef SN_PRETRAINED_H
+#define SN_PRETRAINED_H
+#include <pthread.h>
+
+#include "graph/program.h"
+#include "models/page.h"
+
+typedef struct sn_pretrained sn_pretrained;
+typedef struct sn_pretrained_options {
+    int threads;          /* 0: as many as this process may use */
+    const char *precision; /* "auto" (also NULL) or "f32" */
+} sn_pretrained_options;
+/* `path`: a directory with config.json and weights. Missing, unused and mis-shaped tensors are errors by name. */
+sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out);
+void sn_pretrained_free(sn_pretrained *m);
+const sn_page *sn_pretrained_page(const sn_pretrained *m);
+const sn_page_config *sn_pretrained_config(const sn_pretrained *m);
+sn_params *sn_pretrained_params(const sn_pretrained *m);
+
+/* The sizes a graph is built for; members that the page does not use are ignored. */
+typedef struct sn_page_sizes {
+    int64_t rows, steps;   /* text */
+    int64_t height, width; /* pictures; 0: the config's */
+    int64_t frames;        /* sound */
+    int64_t target_steps;  /* of a decoder */
+} sn_page_sizes;
+/* A graph with its inputs made, in this order as far as the page accepts them: ids [N,T], types [N,T], mask (lengths
+ * [N]); pixels [N,H,W,C]; sound [N,frames,mels]; target [N,target_steps]; with `training` rows int64 [N] at the end. */
+sn_status sn_pretrained_graph(const sn_pretrained *m, const sn_page_sizes *sizes, bool training, sn_graph **g,
+                              sn_page_in *in, sn_page_out *out);
+/* Compiles (and frees) a graph of this model. The caller frees the program. */
+sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, const sn_node *outputs, int n_first,
+                                sn_program **out);
+#endif

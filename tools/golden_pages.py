@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/pages: tiny models of every published architecture with random weights, as Transformers saves them,
+and what Transformers computes with them: named outputs, and the gradient of every parameter.
+
+    golden_pages.py OUT [NAME...]
+
+OUT/NAME/config.json, model.safetensors   the model
+OUT/NAME/golden.safetensors               in.*   inputs (pixels as [N,H,W,C]; text as ids, types, lengths)
+                                          out.*  outputs by name
+                                          dy.*   cotangents of those outputs that were differentiated
+                                          grad.* gradients of sum(out * dy) by the weights' published names
+Needs torch and transformers."""
+import json, os, shutil, sys, tempfile, warnings
+import torch
+import transformers as T
+from safetensors.torch import load_file, save_file
+
+warnings.filterwarnings("ignore")
+T.logging.set_verbosity_error()
+T.logging.disable_progress_bar()
+N, STEPS, VOCAB = 2, 7, 40
+TEXT = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=VOCAB,
+            max_position_embeddings=24)
+IMAGE = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, image_size=12, patch_size=4)
+
+
+def text(lengths=(7, 4), low=5, types=2):
+    ids = torch.randint(low, VOCAB, (N, STEPS))
+    mask = torch.zeros(N, STEPS, dtype=torch.long)
+    for row, n in enumerate(lengths):
+        mask[row, :n] = 1
+    kinds = torch.randint(0, types, (N, STEPS)) * mask
+    return ids, mask, kinds
+
+
+def text_inputs(pad=0, types=2, lengths=(7, 4), takes_types=True):
+    ids, mask, kinds = text(lengths=lengths, types=types)
+    ids = torch.where(mask > 0, ids, torch.full_like(ids, pad))
+    given = dict(input_ids=ids, attention_mask=mask)
+    if takes_types:
+        given["token_type_ids"] = kinds
+    saved = {"in.ids": ids.int(), "in.types": kinds.int(), "in.mask": mask.sum(1).int()}
+    return given, saved
+
+
+def pixel_inputs(size=12, channels=3):
+    x = torch.randn(N, channels, size, size)
+    return dict(pixel_values=x), {"in.pixels": x.permute(0, 2, 3, 1).contiguous()}
+
+
+def gpt2(**more):
+    return T.GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=VOCAB, n_positions=24, bos_token_id=1, eos_token_id=2, **more)
+
+
+# name: (model, inputs, outputs that are differentiated)
+def families():
+    bert, roberta = T.BertConfig(**TEXT), T.RobertaConfig(**TEXT, pad_token_id=1, type_vocab_size=1)
+    three = {"num_labels": 3}
+    yield "bert", T.BertModel(bert), text_inputs(), ["last_hidden_state", "pooler_output"]
+    yield "bert_mlm", T.BertForMaskedLM(bert), text_inputs(), ["logits"]
+    yield "bert_classes", T.BertForSequenceClassification(T.BertConfig(**TEXT, **three)), text_inputs(), ["logits"]
+    yield "bert_tokens", T.BertForTokenClassification(T.BertConfig(**TEXT, **three)), text_inputs(), ["logits"]
+    yield "roberta", T.RobertaModel(roberta), text_inputs(pad=1, types=1), ["last_hidden_state", "pooler_output"]
+    yield "roberta_mlm", T.RobertaForMaskedLM(roberta), text_inputs(pad=1, types=1), ["logits"]
+    yield "xlm_roberta_classes", T.XLMRobertaForSequenceClassification(
+        T.XLMRobertaConfig(**TEXT, **three, pad_token_id=1, type_vocab_size=1)), text_inputs(pad=1, types=1), ["logits"]
+    distil = dict(dim=16, n_layers=2, n_heads=2, hidden_dim=24, vocab_size=VOCAB, max_position_embeddings=24)
+    yield "distilbert", T.DistilBertModel(T.DistilBertConfig(**distil)), text_inputs(takes_types=False), ["last_hidden_state"]
+    yield "distilbert_mlm", T.DistilBertForMaskedLM(T.DistilBertConfig(**distil)), text_inputs(takes_types=False), ["logits"]
+    yield "distilbert_classes", T.DistilBertForSequenceClassification(T.DistilBertConfig(**distil, **three)), \
+        text_inputs(takes_types=False), ["logits"]
+    yield "vit", T.ViTModel(T.ViTConfig(**IMAGE)), pixel_inputs(), ["last_hidden_state", "pooler_output"]
+    yield "vit_classes", T.ViTForImageClassification(T.ViTConfig(**IMAGE, **three)), pixel_inputs(), ["logits"]
+    yield "deit", T.DeiTModel(T.DeiTConfig(**IMAGE)), pixel_inputs(), ["last_hidden_state"]
+    yield "gpt2", T.GPT2Model(gpt2()), text_inputs(lengths=(7, 7), takes_types=False), ["last_hidden_state"]
+    yield "gpt2_lm", T.GPT2LMHeadModel(gpt2()), text_inputs(lengths=(7, 5), takes_types=False), ["logits"]
+
+
+def fill(model):
+    for name, p in model.named_parameters():
+        if p.dim() > 1:
+            torch.nn.init.normal_(p, 0, 0.3)
+        elif "norm" in name.lower() and name.endswith("weight") or "ln_" in name and name.endswith("weight"):
+            p.data = 1 + 0.2 * torch.randn_like(p)
+        elif p.dim() == 1:
+            torch.nn.init.normal_(p, 0, 0.1)
+    model.tie_weights()
+
+
+def published(model, tensors):
+    """Values for the parameters of a model, under the names that save_pretrained gives them."""
+    kept = {name: p.data for name, p in model.named_parameters()}
+    for name, p in model.named_parameters():
+        p.data = tensors[name] if tensors[name] is not None else torch.zeros_like(p)
+    with tempfile.TemporaryDirectory() as place:
+        model.save_pretrained(place)
+        out = load_file(os.path.join(place, "model.safetensors"))
+    for name, p in model.named_parameters():
+        p.data = kept[name]
+    return out
+
+
+def named(outputs):
+    got = {}
+    for key, value in outputs.items():
+        if torch.is_tensor(value):
+            got[key] = value
+        elif key.endswith("hidden_states") and value is not None:
+            got.update({f"{key}.{i}": h for i, h in enumerate(value)})
+    return got
+
+
+def make(place, model, inputs, wanted):
+    given, saved = inputs
+    model.eval()
+    fill(model)
+    got = named(model(**given, output_hidden_states=True, return_dict=True))
+    parameters = dict(model.named_parameters())
+    loss = 0
+    for key in wanted:
+        saved["dy." + key] = torch.randn_like(got[key])
+        if "in.mask" in saved and got[key].dim() == 3 and got[key].shape[1] == STEPS:  # padding is nobody's business
+            for row, n in enumerate(saved["in.mask"]):
+                saved["dy." + key][row, n:] = 0
+        loss = loss + (got[key] * saved["dy." + key]).sum()
+    loss.backward()
+    saved.update({"grad." + k: v for k, v in published(model, {k: p.grad for k, p in parameters.items()}).items()})
+    saved.update({"out." + k: v.detach() for k, v in got.items()})
+    shutil.rmtree(place, ignore_errors=True)
+    model.save_pretrained(place)
+    for extra in ("generation_config.json",):
+        if os.path.exists(os.path.join(place, extra)):
+            os.remove(os.path.join(place, extra))
+    save_file({k: v.contiguous().clone() for k, v in saved.items()}, os.path.join(place, "golden.safetensors"))
+
+
+def main():
+    out, only = sys.argv[1], sys.argv[2:]
+    rows = families()
+    while True:
+        torch.manual_seed(7)
+        row = next(rows, None)
+        if row is None:
+            break
+        name, model, inputs, wanted = row
+        if only and name not in only:
+            continue
+        make(os.path.join(out, name), model, inputs, wanted)
+        print(name, sum(p.numel() for p in model.parameters()), "parameters")
+
+
+main()
