@@ -111,6 +111,59 @@ def recurrent():
         put(name + "_bwd", [x, *weights], list(results), dy=dy)
 
 
+def split_heads(x, heads):
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def attend(q, k, v, heads, kv_heads, seen):
+    """scaled_dot_product_attention of [N, T, heads * d]; seen: bool [N, 1, Tq, Tk]. A query that sees no key gives 0."""
+    q, k, v = split_heads(q, heads), split_heads(k, kv_heads), split_heads(v, kv_heads)
+    k, v = (x.repeat_interleave(heads // kv_heads, 1) for x in (k, v))
+    any_key = seen.any(-1, keepdim=True)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen | ~any_key) * any_key
+    scores = (q @ k.transpose(-1, -2)) / q.shape[-1] ** 0.5
+    lse = torch.logsumexp(scores.masked_fill(~(seen | ~any_key), -torch.inf), -1) * any_key[..., 0]
+    return y.transpose(1, 2).flatten(2), lse
+
+
+def causal(tq, tk):
+    return torch.ones(tq, tk, dtype=torch.bool).tril(tk - tq)[None, None]
+
+
+def attention():
+    d = 8
+
+    def case(name, n, tq, tk, heads, kv_heads, seen, mask=None):
+        q, k, v = leaf(n, tq, heads * d), leaf(n, tk, kv_heads * d), leaf(n, tk, kv_heads * d)
+        y, lse = attend(q, k, v, heads, kv_heads, seen.expand(n, 1, tq, tk))
+        dy, grad = grads(y, (q, k, v))
+        put(name, [q, k, v] + ([] if mask is None else [mask]), [y, lse])
+        put(name + "_bwd", [q, k, v, y, lse, dy] + ([] if mask is None else [mask]), list(grad))
+
+    everything = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+    case("attention", 2, 5, 7, 3, 3, everything)
+    case("attention_causal", 2, 4, 9, 2, 2, causal(4, 9))
+    lengths = torch.tensor([6, 0, 3])
+    case("attention_lengths", 3, 5, 6, 2, 2, (torch.arange(6) < lengths[:, None])[:, None, None], lengths)
+    mask = torch.randint(0, 2, (3, 6))
+    mask[1] = 0
+    case("attention_mask", 3, 5, 6, 2, 2, (mask != 0)[:, None, None], mask)
+    case("attention_groups", 2, 6, 6, 4, 2, causal(6, 6))
+    case("attention_tiles", 1, 21, 37, 2, 2, everything)
+
+    # Rows of a cache of different fill, its positions chosen by an ancestry table, then a padded prompt.
+    n, t, heads, kv_heads, rows, steps = 3, 4, 4, 2, 5, 6
+    q, k, v = leaf(n, t, heads * d), leaf(n, t, kv_heads * d), leaf(n, t, kv_heads * d)
+    kc, vc = leaf(rows, steps, kv_heads * d), leaf(rows, steps, kv_heads * d)
+    filled, ancestry = torch.tensor([6, 0, 3]), torch.randint(0, rows, (n, steps))
+    mask = torch.tensor([[0, 1, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1]])
+    keys = torch.cat((kc[ancestry, torch.arange(steps)], k), 1)
+    values = torch.cat((vc[ancestry, torch.arange(steps)], v), 1)
+    seen = torch.cat((torch.arange(steps) < filled[:, None], mask != 0), 1)[:, None, None] & causal(t, steps + t)
+    y, _ = attend(q, keys, values, heads, kv_heads, seen)
+    put("attention_cached", [q, k, v, kc, vc, filled, ancestry, mask], [y])
+
+
 def losses():
     x, w = leaf(7, 5, scale=3.0), torch.rand(5) + 0.5
     labels = torch.tensor([0, 4, -1, 2, 2, 1, 3])
@@ -152,7 +205,7 @@ def tables():
 
 
 def main():
-    for part in (products, norms, pools, recurrent, losses, elementwise, tables):
+    for part in (products, norms, pools, recurrent, losses, elementwise, tables, attention):
         part()
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden", "ops.safetensors")
     save_file(tensors, path, metadata={"made_by": "tools/golden_ops.py", "torch": torch.__version__.split("+")[0]})

@@ -50,6 +50,7 @@ typedef union sn_attr {
     struct { int64_t rows; } embed;                   /* EMBED_BWD: rows of the table */
     struct { int64_t steps; } seq;                    /* *_BWD that widen a time axis: its size */
     struct { float smoothing; } loss;
+    struct { int32_t heads, kv_heads, causal, ancestry; float scale; } attention; /* ancestry: ATTENTION_CACHED has it */
     unsigned char raw[64];
 } sn_attr;
 

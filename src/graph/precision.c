@@ -61,6 +61,11 @@ static sn_dtype follow(const sn_rewrite *w, const sn_node *in, int n_in) {
     return dtype;
 }
 
+/* Bit k: input k is f32 whatever the op computes in. */
+static unsigned f32_inputs(unsigned flags) {
+    return (flags & SN_OPF_BIAS_2 ? 1u << 2 : 0) | (flags & SN_OPF_BIAS_3 ? 3u << 3 : 0) | (flags & SN_OPF_STATS_4 ? 1u << 4 : 0);
+}
+
 void sn_pass_precision(sn_rewrite *w, size_t index) {
     const sn_instr *instr = &w->from->instrs[index];
     const sn_op_info *info = &sn_ops[instr->op];
@@ -71,8 +76,9 @@ void sn_pass_precision(sn_rewrite *w, size_t index) {
     if (info->precision == SN_RULE_BF16) want = SN_BF16;
     if (info->precision == SN_RULE_FOLLOW) want = follow(w, in, instr->n_in);
     bool keeps = instr->op == SN_CAST || instr->op == SN_COPY;
-    unsigned biases = info->flags & SN_OPF_BIAS_2 ? 1u << 2 : info->flags & SN_OPF_BIAS_3 ? 3u << 3 : 0;
-    for (int k = 0; k < instr->n_in && !keeps; k++) in[k] = to_dtype(w, in[k], biases >> k & 1u ? SN_F32 : want);
+    unsigned f32 = f32_inputs(info->flags), kept = info->flags & SN_OPF_CACHE_3 ? 3u << 3 : 0;
+    for (int k = 0; k < instr->n_in && !keeps; k++)
+        if (!(kept >> k & 1u)) in[k] = to_dtype(w, in[k], f32 >> k & 1u ? SN_F32 : want);
     if (instr->op == SN_CAST) {
         w->map[instr->out[0]] = to_dtype(w, in[0], (sn_dtype)attr.cast.to);
         return;

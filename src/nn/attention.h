@@ -3,7 +3,10 @@
  *   q [N,Tq,heads*d], k, v [N,Tk,kv_heads*d]  ->  y [N,Tq,heads*d]
  *
  * Head h of a row is columns [h*d, (h+1)*d); with fewer key/value heads than query heads, neighbours share one.
- * Scores are q·k * scale; masked keys get weight 0; a query with no valid key gives 0. */
+ * Scores are q·k * scale; masked keys get weight 0; a query with no valid key gives 0.
+ *
+ * Beams that share keys (cross-attention of a decoder) need no copies of them: as [N, beams, heads*d], the
+ * queries of one position are the Tq of one row. */
 #ifndef SN_NN_ATTENTION_H
 #define SN_NN_ATTENTION_H
 #include "graph/graph.h"

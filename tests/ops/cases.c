@@ -188,6 +188,34 @@ const sn_case sn_cases[] = {
 
     CELL(RNN, 1), CELL(LSTM, 4), CELL(GRU, 3),
 
+/* n rows, q queries, k keys, h heads over g key/value heads of width d; then the mask, if any */
+#define HEADS(h, g, causal, ancestry) .attention = {h, g, causal, ancestry, 0.4f}
+#define QKV(n, q, k, h, g, d) F('n', n, q, h * d), F('n', n, k, g * d), F('n', n, k, g * d)
+#define ATTEND(what, n, q, k, h, g, d, causal, ...)                                                         \
+    CASE(ATTENTION, what, ATTR(HEADS(h, g, causal, 0)), QKV(n, q, k, h, g, d) __VA_ARGS__),                 \
+    CASE(ATTENTION_BWD, what, ATTR(HEADS(h, g, causal, 0)), QKV(n, q, k, h, g, d), F('n', n, q, h * d), F('p', n, h, q), \
+         F('n', n, q, h * d) __VA_ARGS__)
+    ATTEND("small", 2, 3, 4, 2, 2, 5, 0),
+    ATTEND("lengths", 3, 4, 5, 2, 2, 3, 0, , I('L', 5, 3)),
+    ATTEND("key mask", 3, 4, 6, 2, 1, 4, 0, , I('I', 2, 3, 6)),
+    ATTEND("causal", 2, 5, 5, 2, 2, 4, 1),
+    ATTEND("causal, more keys, lengths", 3, 3, 7, 2, 2, 4, 1, , I('L', 7, 3)),
+    ATTEND("causal, more queries", 2, 6, 4, 1, 1, 3, 1),
+    ATTEND("groups", 2, 4, 3, 6, 2, 3, 0),
+    ATTEND("one query", 2, 1, 37, 4, 2, 17, 0, , I('L', 37, 2)),
+    ATTEND("tiles", 2, 101, 83, 3, 3, 40, 0, , I('I', 2, 2, 83)),
+    ATTEND("tiles, causal", 1, 70, 70, 4, 2, 64, 1),
+    ATTEND("many keys", 1, 9, 1100, 1, 1, 20, 0),
+    ATTEND("wide heads", 1, 12, 15, 1, 1, 700, 0),
+#define CACHED(what, n, q, k, h, g, d, c, m, ancestry, ...)                                                 \
+    CASE(ATTENTION_CACHED, what, ATTR(HEADS(h, g, 1, ancestry)), QKV(n, q, k, h, g, d), F('C', c, m, g * d), \
+         F('C', c, m, g * d), I('L', m, n) __VA_ARGS__)
+    CACHED("one query", 3, 1, 1, 2, 2, 4, 3, 6, 0),
+    CACHED("long", 2, 1, 1, 4, 4, 64, 5, 203, 0),
+    CACHED("beams", 4, 1, 1, 6, 2, 5, 3, 7, 1, , I('I', 3, 4, 7)),
+    CACHED("prompt behind a cache", 2, 13, 13, 2, 1, 8, 2, 9, 0, , I('L', 13, 2)),
+    CACHED("padded prompt of beams", 3, 4, 4, 2, 2, 16, 4, 5, 1, , I('I', 4, 3, 5), I('I', 2, 3, 4)),
+
 #define XENT(s) .loss = {s}
     CASE(SOFTMAX_XENT, "plain", ATTR(XENT(0)), F('w', 6, 5), I('B', 5, 6), F('P', 5)),
     CASE(SOFTMAX_XENT, "smoothed", ATTR(XENT(0.1f)), F('n', 6, 5), I('B', 5, 6), F('P', 5)),

@@ -161,10 +161,10 @@ void sn_result_free(sn_result *r) {
 
 /* ---- the inputs of a case ---- */
 
-/* Inputs that stay f32 when the op runs in bf16: biases. */
+/* Inputs that stay f32 when the op runs in bf16: biases, statistics. */
 static bool stays_f32(sn_op op, int k) {
     unsigned flags = sn_ops[op].flags;
-    return (flags & SN_OPF_BIAS_2 && k == 2) || (flags & SN_OPF_BIAS_3 && (k == 3 || k == 4));
+    return (flags & SN_OPF_BIAS_2 && k == 2) || (flags & SN_OPF_BIAS_3 && (k == 3 || k == 4)) || (flags & SN_OPF_STATS_4 && k == 4);
 }
 
 static void make_input(sn_buffer *b, sn_type type, int fill, int limit, uint64_t seed, sn_case_dtype dtype, bool stays) {

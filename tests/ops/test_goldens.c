@@ -26,6 +26,11 @@ typedef struct golden {
     {.name = n, .op = SN_##o, .attr = {.rnn = {1}}},                                                        \
     {.name = n "_bwd", .op = SN_##o##_BWD, .attr = {.rnn = {1}}, .forward = SN_##o}
 
+#define HEADS(h, g, causal, ancestry) {.attention = {h, g, causal, ancestry, 0.35355339f}} /* heads of 8 */
+#define ATTEND(n, h, g, causal)                                                                             \
+    {.name = n, .op = SN_ATTENTION, .attr = HEADS(h, g, causal, 0)},                                        \
+    {.name = n "_bwd", .op = SN_ATTENTION_BWD, .attr = HEADS(h, g, causal, 0)}
+
 static const golden goldens[] = {
     CONVS("conv", 1, 1, 1, 1, 7, 8, 3, 3),
     CONVS("conv_stride_groups", 2, 1, 1, 2, 7, 9, 3, 3),
@@ -56,6 +61,9 @@ static const golden goldens[] = {
     PLAIN("silu", SILU), PLAIN("silu_bwd", SILU_BWD), PLAIN("relu", RELU), PLAIN("relu_bwd", RELU_BWD),
     PLAIN("tanh", TANH), PLAIN("tanh_bwd", TANH_BWD), PLAIN("sigmoid", SIGMOID), PLAIN("sigmoid_bwd", SIGMOID_BWD),
     PLAIN("softplus", SOFTPLUS), PLAIN("exp", EXP),
+    ATTEND("attention", 3, 3, 0), ATTEND("attention_causal", 2, 2, 1), ATTEND("attention_lengths", 2, 2, 0),
+    ATTEND("attention_mask", 2, 2, 0), ATTEND("attention_groups", 4, 2, 1), ATTEND("attention_tiles", 2, 2, 0),
+    {.name = "attention_cached", .op = SN_ATTENTION_CACHED, .attr = HEADS(4, 2, 1, 1)},
     PLAIN("embed", EMBED), {.name = "embed_bwd", .op = SN_EMBED_BWD, .attr = {.embed = {9}}},
     {.name = "sum_columns", .op = SN_REDUCE_SUM, .attr = {.reduce = {3, 0}}},
     {.name = "mean_rows", .op = SN_REDUCE_MEAN, .attr = {.reduce = {4, 0}}},
