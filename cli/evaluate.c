@@ -93,7 +93,7 @@ static void print_counts(json_t *answer) {
         if (!json_is_integer(value) || !json_integer_value(value)) continue;
         if (strcmp(name, "rows") == 0 || strcmp(name, "schema") == 0) continue;
         printf(", %lld ", (long long)json_integer_value(value));
-        for (; *name; name++) putchar(*name == '_' ? ' ' : *name);
+        for (const char *c = name; *c; c++) putchar(*c == '_' ? ' ' : *c); /* the loop goes on from `name` */
     }
     printf("\n\n");
 }
