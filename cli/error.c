@@ -39,6 +39,22 @@ static void print_json(const failure *f) {
     json_decref(all);
 }
 
+/* Messages name columns in quotation marks; "sound" without them may be a word like any other. */
+static bool names_column(const char *message, const char *column) {
+    char quoted[160];
+    (void)snprintf(quoted, sizeof quoted, "\"%s\"", column);
+    return strstr(message, quoted) != NULL;
+}
+
+/* Does the message say "row N", and not the row of something else, such as of a picture? */
+static bool names_row(const char *message, json_int_t row) {
+    char text[32];
+    int size = snprintf(text, sizeof text, "row %lld", (long long)row);
+    for (const char *at = message; (at = strstr(at, text)) != NULL; at += size)
+        if (at[size] < '0' || at[size] > '9') return true;
+    return false;
+}
+
 /* "file, row 3, column image: message", without the parts that the message itself names. */
 static void print_text(const failure *f) {
     char row[64], column[160];
@@ -48,8 +64,8 @@ static void print_text(const failure *f) {
     else (void)snprintf(row, sizeof row, "row %lld", (long long)f->row);
     (void)snprintf(column, sizeof column, "column %s", f->column ? f->column : "");
     if (f->file && !strstr(f->message, f->file)) part[parts++] = f->file;
-    if (f->row && !strstr(f->message, "row ")) part[parts++] = row;
-    if (f->column && !strstr(f->message, f->column)) part[parts++] = column;
+    if (f->row && !names_row(f->message, f->row)) part[parts++] = row;
+    if (f->column && !names_column(f->message, f->column)) part[parts++] = column;
     fprintf(stderr, "%s: ", style.program);
     for (int i = 0; i < parts; i++) {
         cli_put(stderr, part[i], 0);

@@ -99,7 +99,7 @@ static sn_status fail_broken(const sn_dataset *d) {
     char where[48] = "";
     if (line) (void)snprintf(where, sizeof where, " (line %lld)", (long long)line);
     (void)sn_fail(SN_ERR_FORMAT, "%s: %lld broken cell%s; the first is row %lld%s, column \"%s\": %s; `inspect` lists them all, "
-                  "--skip-broken leaves such rows out", sn_table_path(d->table), (long long)d->n_broken,
+                  "with --skip-broken train and evaluate leave such rows out", sn_table_path(d->table), (long long)d->n_broken,
                   d->n_broken == 1 ? "" : "s", (long long)b->row + 1, where, b->column, b->why);
     return sn_fail_at(sn_table_path(d->table), b->row + 1, b->column);
 }
