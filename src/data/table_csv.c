@@ -6,6 +6,7 @@
  * inside belong to it. A quotation mark inside any other cell is an ordinary character (5" disk). Lines end
  * with \n, \r\n or \r; empty lines are no rows. All records must have as many cells as the header: a shifted
  * row would put every value under a wrong name, so it is an error that names the line. */
+#include <stdio.h>
 #include <string.h>
 
 #include "data/table_csv.h"
@@ -103,13 +104,29 @@ static char find_delimiter(const char *text, size_t bytes) {
     return semicolon ? ';' : tab ? '\t' : ',';
 }
 
-static sn_status fail_ragged(const scanner *s, int64_t line, int64_t row, int expected) {
-    bool more = s->count > (size_t)expected;
+/* The other ragged rows up to row `last`, as "; the same in line 7, 9": all can be put right at once. */
+static void name_others(scanner *s, int64_t row, int64_t last, size_t expected, char *text, size_t size) {
+    enum { NAMED = 20 };
+    int64_t others = 0, line;
+    while (row++ < last && next_record(s, &line) == SN_OK && s->count) {
+        size_t used = strlen(text);
+        if (s->count == expected) continue;
+        if (others++ < NAMED) (void)snprintf(text + used, size - used, "%s %lld", others == 1 ? "; the same in line" : ",", (long long)line);
+    }
+    size_t used = strlen(text);
+    if (others > NAMED) (void)snprintf(text + used, size - used, " and %lld more", (long long)(others - NAMED));
+}
+
+static sn_status fail_ragged(scanner *s, int64_t line, int64_t row, int64_t last, int expected) {
+    size_t found = s->count;
+    bool more = found > (size_t)expected;
     const char *delimiter = s->delimiter == '\t' ? "tab" : s->delimiter == ';' ? "';'" : "','";
-    (void)sn_fail(SN_ERR_FORMAT, "line %lld (row %lld): expected %d cell%s as in the header, found %zu%s%s%s",
-                  (long long)line, (long long)row, expected, expected == 1 ? "" : "s", s->count,
+    char others[512] = "";
+    name_others(s, row, last, (size_t)expected, others, sizeof others);
+    (void)sn_fail(SN_ERR_FORMAT, "line %lld (row %lld): expected %d cell%s as in the header, found %zu%s%s%s%s",
+                  (long long)line, (long long)row, expected, expected == 1 ? "" : "s", found,
                   more ? "; a cell that holds a " : "", more ? delimiter : "",
-                  more ? " must stand in quotation marks" : "");
+                  more ? " must stand in quotation marks" : "", others);
     return sn_fail_at(NULL, row, NULL);
 }
 
@@ -138,7 +155,7 @@ static sn_status read_rows(scanner *s, sn_table *table, const sn_source *source)
         SN_TRY(next_record(s, &line));
         if (!s->count) break;
         int64_t row = sn_table_rows(table) + 1;
-        if (s->count != (size_t)columns) return fail_ragged(s, line, row, columns);
+        if (s->count != (size_t)columns) return fail_ragged(s, line, row, source->limit, columns);
         SN_TRY(sn_table_add_row(table, s->cells, columns, line));
     }
     return SN_OK;

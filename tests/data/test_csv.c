@@ -68,11 +68,27 @@ static void delimiter_is_found(void **state) {
     sn_table_free(t);
 }
 
+/* Twenty-two more than the first: twenty are named, and with a limit no row beyond it is looked at. */
+static void many_ragged_rows(void) {
+    char text[200] = "a,b\n";
+    sn_table *t;
+    for (int i = 0; i < 23; i++) strcat(text, "1\n");
+    assert_fails(parse_bytes("a.csv", text, strlen(text), &t), SN_ERR_FORMAT, "line 2 (row 1): expected 2 cells as in the header, found 1; the same in line 3, 4, 5,");
+    assert_non_null(strstr(sn_error_message(), ", 21, 22 and 2 more"));
+    assert_fails(sn_table_parse("a.csv", text, strlen(text), &(sn_table_options){.limit = 2}, &t), SN_ERR_FORMAT, "; the same in line 3");
+    assert_null(strstr(sn_error_message(), "4"));
+}
+
 static void broken_rows_are_named(void **state) {
     (void)state;
     assert_refused("d/a.csv", "a,b\n1,2\n\"x\ny\",2\n1\n", "d/a.csv: line 5 (row 3): expected 2 cells as in the header, found 1");
     assert_int_equal(sn_error_row(), 3);
     assert_string_equal(sn_error_file(), "d/a.csv");
+    assert_null(strstr(sn_error_message(), "the same"));
+    assert_refused("a.csv", "a,b\n1\n2,3\n4,5,6\n\"7\n\",8\n9\n", "line 2 (row 1): expected 2 cells as in the header, found 1; the same in line 4, 7");
+    assert_int_equal(sn_error_row(), 1);
+    many_ragged_rows();
+    assert_refused("a.csv", "a,b\n1\n2\n3,\"x\n", "found 1; the same in line 3"); /* as far as the rest can be read */
     assert_refused("a.csv", "a,b\n1,2,3\n", "found 3; a cell that holds a ',' must stand in quotation marks");
     assert_refused("a.csv", "a,b\n1,\"2\n3,4\n", "line 2: a quotation mark is opened here and never closed");
     assert_refused("a.csv", "a,b\n1,\"2\"x\n", "line 2: text after a closing quotation mark: x");
