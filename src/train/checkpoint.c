@@ -116,6 +116,14 @@ sn_status sn_checkpoint_remove(const char *work) {
     return status == SN_OK ? sn_remove_tree(work) : status;
 }
 
+sn_status sn_checkpoint_exists(const char *work, bool *out) {
+    char *path;
+    SN_TRY(in_work(work, "trainer.json", &path));
+    *out = sn_file_exists(path);
+    sn_free(path);
+    return SN_OK;
+}
+
 static sn_status read_tree(const char *work, json_t **tree) {
     char *path;
     SN_TRY(in_work(work, "trainer.json", &path));

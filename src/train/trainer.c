@@ -108,9 +108,11 @@ static sn_status refuse_existing(const sn_trainer *t) {
     if (!t->output || t->overwrite) return SN_OK;
     if (sn_file_exists(t->output))
         SN_FAIL(SN_ERR_USAGE, "%s exists; --overwrite replaces it, --resume goes on where it stopped", t->output);
-    if (sn_file_exists(t->work))
-        SN_FAIL(SN_ERR_USAGE, "%s holds an unfinished run; --resume goes on with it, --overwrite starts anew", t->work);
-    return SN_OK;
+    if (!sn_file_exists(t->work)) return SN_OK;
+    bool run;
+    SN_TRY(sn_checkpoint_exists(t->work, &run));
+    if (run) SN_FAIL(SN_ERR_USAGE, "%s holds an unfinished run; --resume goes on with it, --overwrite starts anew", t->work);
+    SN_FAIL(SN_ERR_USAGE, "%s, where the checkpoints of this run belong, exists and holds no run; --overwrite replaces it", t->work);
 }
 
 sn_status sn_trainer_create(const sn_table *table, const sn_table *valid, const char *config, sn_trainer **out) {
@@ -434,8 +436,10 @@ static sn_status begin(sn_trainer *t) {
     if (!t->work || t->begun) return SN_OK;
     SN_TRY(sn_checkpoint_remove(t->work));
     SN_TRY(sn_make_directory(t->work));
-    t->begun = true;
-    return maybe_checkpoint(t, true);
+    sn_status status = maybe_checkpoint(t, true);
+    if (status != SN_OK) (void)sn_checkpoint_remove(t->work); /* there is nothing to resume */
+    t->begun = status == SN_OK;
+    return status;
 }
 
 sn_status sn_trainer_run(sn_trainer *t, sn_event_fn *event, void *context) {

@@ -48,6 +48,8 @@ sn_status sn_checkpoint_write(sn_trainer *t);
 sn_status sn_checkpoint_config(const char *work, json_t **config, uint64_t *data_hash);
 sn_status sn_checkpoint_read(sn_trainer *t);
 sn_status sn_checkpoint_remove(const char *work);
+/* Is there a run to resume, or only a folder (or a file) of that name? */
+sn_status sn_checkpoint_exists(const char *work, bool *out);
 char *sn_checkpoint_place(const char *output); /* "<output>.training", heap */
 /* Puts the best weights into the model. */
 void sn_trainer_use_best(sn_trainer *t);
