@@ -6,6 +6,8 @@
 #   code CODE ARGS...           the exit code only; output is left in $work/out and $work/err
 #   says TEXT / hushed TEXT     the output of the last command has / has not this text
 #   must WORDS...               a command of the shell that must succeed
+#   $small, $long               options of small networks, and epochs of a run that is to take a while: SN_TEST_SMALL=1
+#                               (the thread sanitizer) makes the first not empty, the second smaller
 set -u
 here=$PWD
 sensorium=${SENSORIUM:?set SENSORIUM to the binary}
@@ -15,6 +17,8 @@ trap 'rm -rf "$work"' EXIT
 failures=0
 unset TERM
 export LC_ALL=C.UTF-8
+small= long=40
+[ "${SN_TEST_SMALL:-}" != 1 ] || small="--config $here/small.yaml" long=12
 
 fail() {
     echo "FAILED: $*"

@@ -2,7 +2,7 @@
 . ./lib.sh
 cd "$work" || exit 1
 make_table train.csv 60
-flags="--target label --threads 2 --seed 3 --epochs 25 -q"
+flags="--target label --threads 2 --seed 3 --epochs $((long * 5 / 8)) -q $small"
 start=$(date +%s%N)
 code 0 train train.csv $flags -o whole
 took=$((($(date +%s%N) - start) / 1000000))

@@ -3,7 +3,7 @@
 cd "$work" || exit 1
 make_table train.csv 60
 make_table test.csv 12
-flags="--inputs image,text --threads 1 --precision f32 --seed 3 --batch-size 8"
+flags="--inputs image,text --threads 1 --precision f32 --seed 3 --batch-size 8 $small"
 
 # ---- learn, score, use
 code 0 train train.csv --target label $flags --epochs 6 -o model --quiet
@@ -47,7 +47,7 @@ must test "$(od -An -tu8 -N8 features.safetensors)" -lt "$(stat -c %s features.s
 code 2 features model test.csv -o features.safetensors
 code 0 bench model test.csv
 says rows_per_second
-code 0 bench train.csv --target label $flags
+code 0 bench train.csv --target label ${flags% $small}
 says rows_per_second
 
 # ---- rows that fail: the others go on
@@ -63,6 +63,7 @@ must test "$(grep -c '"targets":{' out)" = 2
 
 # ---- configs, targets, events
 printf 'targets: [label]\ninput_features:\n  - {name: image, type: image}\n  - {name: text, type: text, encoder: {type: bag}}\ntrainer: {epochs: 9}\n' >config.yaml
+[ -z "$small" ] || sed '/trainer/d' "$here/small.yaml" >>config.yaml
 code 0 train train.csv --config config.yaml --epochs 2 --threads 1 -o from_config --json
 must test "$(grep -c '"event":"epoch"' out)" = 2
 must test "$(grep -c '"event":"start"' out)" = 1
@@ -117,8 +118,8 @@ code 1 info cut
 says config.json
 
 # ---- stopping and going on: as if it had never been stopped
-code 0 train train.csv --target label $flags --epochs 40 -o whole -q
-"$sensorium" train train.csv --target label $flags --epochs 40 -o stopped >out 2>err &
+code 0 train train.csv --target label $flags --epochs $long -o whole -q
+"$sensorium" train train.csv --target label $flags --epochs $long -o stopped >out 2>err &
 pid=$!
 for i in $(seq 1000); do grep -q '^epoch   2' err && break; sleep 0.01; done
 kill -INT $pid
@@ -128,10 +129,10 @@ last=interrupt
 if [ $got = 130 ]; then
     says "--resume"
     must test -e stopped/config.json # the best so far can be used at once
-    code 2 train train.csv --target label $flags --epochs 40 -o stopped
+    code 2 train train.csv --target label $flags --epochs $long -o stopped
     says "--resume"
     code 2 train train.csv --target label $flags --epochs 41 -o stopped --resume
-    code 0 train train.csv --target label $flags --epochs 40 -o stopped --resume -q
+    code 0 train train.csv --target label $flags --epochs $long -o stopped --resume -q
     must cmp whole/model.safetensors stopped/model.safetensors
 else
     fail "Ctrl-C does not exit with 130: $(cat err)"
