@@ -126,7 +126,8 @@ weights_say '{"w":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}}' 8 'tensor "
 weights_say '{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' 8 'tensor "encoders.image.conv1.weight" is missing: expected shape'
 sed 's/"dtype":"F32"/"dtype":"I32"/' model/model.safetensors >broken/model.safetensors
 code 1 predict broken image=red1.png
-says "expected F32, F16 or BF16, found I32"
+says "broken/model.safetensors: tensor \"absent.image\": expected F32, "
+says "found I32"
 size=$(stat -c %s model/model.safetensors)
 for bytes in 0 4 8 100 $((size - 1)); do
     head -c "$bytes" model/model.safetensors >broken/model.safetensors
