@@ -31,8 +31,8 @@ static void build(const sn_page_build *b) {
                        .cross_values = b->in->cross_values, .cache = b->in->cache, .keys = b->in->keys,
                        .values = b->in->values, .hidden = hidden, .rows = b->in->rows};
     x = sn_blocks(b->g, &as, &size, x, &io);
+    x = hidden[size.layers] = sn_layernorm(b->g, x, "ln_f", size.eps); /* Transformers counts it as the last state */
     sn_page_give_all(b->out, "hidden_states", hidden, size.layers + 1);
-    x = sn_layernorm(b->g, x, "ln_f", size.eps);
     sn_page_give(b->out, "last_hidden_state", x);
     if (inside) sn_scope_pop(b->g);
     if (!sn_page_is(b, "LMHeadModel")) return;
