@@ -1,0 +1,268 @@
+/* tokenizer_normalise.c: runs the normalizers over a segment of the source and keeps track of where each byte is from.
+ *
+ *   source [begin, end) -> code points with origin -> normalizer, normalizer, ... -> UTF-8 with origin, appended to w->text
+ *
+ * When all normalizers are local, text is cut before every ASCII character: runs of ASCII go through a table that was
+ * made by asking the normalizers once, and only the stretches between them take the long way. */
+#include "text/tokenizer_internal.h"
+
+static const sn_tok_normalizer_row *row_of(size_t i) {
+#define SN_TOK_NORMALIZER(id, name) extern const sn_tok_normalizer_row sn_tok_normalizer_##id;
+#include "text/tokenizer_normalizers.def"
+    static const sn_tok_normalizer_row *const rows[] = {
+#define SN_TOK_NORMALIZER(id, name) &sn_tok_normalizer_##id,
+#include "text/tokenizer_normalizers.def"
+    };
+    return rows[i];
+}
+
+sn_status sn_tok_normalizer_add(sn_tokenizer *t, const json_t *json) {
+    static const char *const names[] = {
+#define SN_TOK_NORMALIZER(id, name) name,
+#include "text/tokenizer_normalizers.def"
+    };
+    const char *type;
+    size_t i;
+    SN_TRY(sn_tok_type("normalizer", json, &type));
+    SN_TRY(sn_tok_kind("normalizer", type, names, sizeof names / sizeof *names, &i));
+    const sn_tok_normalizer_row *row = row_of(i);
+    if (!row->run) { /* a sequence */
+        json_t *list, *one;
+        size_t k;
+        SN_TRY(sn_json_array(json, "normalizers", &list));
+        if (!list) SN_FAIL(SN_ERR_FORMAT, "a Sequence without \"normalizers\"");
+        json_array_foreach(list, k, one) SN_TRY(sn_tok_normalizer_add(t, one));
+        return SN_OK;
+    }
+    if (t->normalizer_count == SN_TOK_MOST_PARTS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d normalizers", SN_TOK_MOST_PARTS);
+    sn_tok_normalizer *n = &t->normalizers[t->normalizer_count++];
+    n->row = row;
+    return row->parse ? row->parse(t, json, n) : SN_OK;
+}
+const sn_tok_normalizer_row sn_tok_normalizer_sequence = {0};
+
+/* ---- texts with origin ---- */
+
+static void *more(void *array, size_t count, size_t *room, size_t size) {
+    if (array && count <= *room) return array;
+    size_t wide = *room * 2 > count ? *room * 2 : count + 64;
+    void *moved = sn_realloc(array, wide, size);
+    if (moved) *room = wide;
+    return moved;
+}
+
+sn_status sn_tok_text_reserve(sn_tok_text *t, size_t extra, bool aligned) {
+    size_t size = t->size + extra;
+    if (size > INT32_MAX) SN_FAIL(SN_ERR_UNSUPPORTED, "a text of more than 2 GiB after normalizing");
+    char *data = more(t->data, size, &t->room, 1);
+    if (!data) return SN_ERR_MEMORY;
+    t->data = data;
+    if (!aligned || size <= t->span_room) return SN_OK;
+    size_t room = t->span_room, again = t->span_room;
+    uint32_t *from = more(t->from, size, &room, sizeof *from);
+    if (!from) return SN_ERR_MEMORY;
+    t->from = from;
+    uint32_t *to = more(t->to, size, &again, sizeof *to);
+    if (!to) return SN_ERR_MEMORY;
+    t->to = to;
+    t->span_room = room;
+    return SN_OK;
+}
+
+sn_token_span sn_tok_origin(const sn_tok_text *t, size_t at) {
+    if (t->aligned) return (sn_token_span){t->from[at], t->to[at]};
+    size_t begin = at, end = at + 1;
+    while (begin && ((unsigned char)t->data[begin] & 0xC0) == 0x80) begin--;
+    while (end < t->size && ((unsigned char)t->data[end] & 0xC0) == 0x80) end++;
+    return (sn_token_span){(uint32_t)begin, (uint32_t)end};
+}
+
+sn_status sn_tok_text_copy(sn_tok_text *t, const sn_tok_text *in, size_t begin, size_t end) {
+    size_t n = end - begin;
+    SN_TRY(sn_tok_text_reserve(t, n, t->aligned));
+    memcpy(t->data + t->size, in->data + begin, n);
+    if (t->aligned && in->aligned) {
+        memcpy(t->from + t->size, in->from + begin, n * sizeof *t->from);
+        memcpy(t->to + t->size, in->to + begin, n * sizeof *t->to);
+    } else if (t->aligned) {
+        for (size_t i = 0; i < n;) {
+            unsigned width;
+            (void)sn_tok_code(in->data + begin + i, &width);
+            for (unsigned k = 0; k < width; k++, i++) {
+                t->from[t->size + i] = (uint32_t)(begin + i - k);
+                t->to[t->size + i] = (uint32_t)(begin + i - k + width);
+            }
+        }
+    }
+    t->size += n;
+    return SN_OK;
+}
+
+sn_status sn_tok_text_add(sn_tok_text *t, const char *bytes, size_t n, const sn_tok_text *in, size_t at) {
+    SN_TRY(sn_tok_text_reserve(t, n, t->aligned));
+    memcpy(t->data + t->size, bytes, n);
+    if (t->aligned) {
+        sn_token_span span = at < in->size ? sn_tok_origin(in, at) : (sn_token_span){0, 0};
+        for (size_t i = 0; i < n; i++) t->from[t->size + i] = span.begin, t->to[t->size + i] = span.end;
+    }
+    t->size += n;
+    return SN_OK;
+}
+
+/* ---- code points ---- */
+
+sn_status sn_tok_codes_reserve(sn_tok_codes *c, size_t count, bool aligned) {
+    int32_t *code = more(c->code, count, &c->room, sizeof *code);
+    if (!code) return SN_ERR_MEMORY;
+    c->code = code;
+    if (!aligned || count <= c->span_room) return SN_OK;
+    size_t room = c->span_room, again = c->span_room;
+    uint32_t *from = more(c->from, count, &room, sizeof *from);
+    if (!from) return SN_ERR_MEMORY;
+    c->from = from;
+    uint32_t *to = more(c->to, count, &again, sizeof *to);
+    if (!to) return SN_ERR_MEMORY;
+    c->to = to;
+    c->span_room = room;
+    return SN_OK;
+}
+
+sn_status sn_tok_other_add(sn_tok_work *w, int32_t code, size_t at) {
+    sn_tok_codes *o = &w->other;
+    if (o->count == o->room || (w->aligned && o->count == o->span_room)) SN_TRY(sn_tok_codes_reserve(o, o->count + 1, w->aligned));
+    o->code[o->count] = code;
+    if (w->aligned) {
+        bool there = at < w->codes.count;
+        o->from[o->count] = there ? w->codes.from[at] : w->base;
+        o->to[o->count] = there ? w->codes.to[at] : w->base;
+    }
+    o->count++;
+    return SN_OK;
+}
+
+void sn_tok_turn(sn_tok_work *w) {
+    sn_tok_codes codes = w->codes;
+    w->codes = w->other;
+    w->other = codes;
+    w->other.count = 0;
+}
+
+sn_status sn_tok_change_add(sn_tok_work *w, int32_t code, int32_t change) {
+    sn_tok_change *changes = more(w->changes, w->change_count + 1, &w->change_room, sizeof *changes);
+    if (!changes) return SN_ERR_MEMORY;
+    w->changes = changes;
+    w->changes[w->change_count++] = (sn_tok_change){code, change};
+    return SN_OK;
+}
+
+sn_status sn_tok_apply(sn_tok_work *w) {
+    size_t next = 0;
+    for (size_t i = 0; i < w->change_count; i++) {
+        sn_tok_change c = w->changes[i];
+        bool fresh = c.change > 0; /* shares the origin of what stands before it */
+        SN_TRY(sn_tok_other_add(w, c.code, fresh ? (next ? next - 1 : SIZE_MAX) : next));
+        if (!fresh) next += (size_t)(1 - c.change);
+    }
+    w->change_count = 0;
+    sn_tok_turn(w);
+    return SN_OK;
+}
+
+sn_status sn_tok_codes_text(const sn_tok_codes *from, sn_buf *out) {
+    char s[4];
+    for (size_t i = 0; i < from->count; i++) sn_buf_add(out, s, sn_tok_put(s, from->code[i]));
+    return sn_buf_check(out);
+}
+
+/* ---- a segment ---- */
+
+static sn_status decode(sn_tok_work *w, size_t begin, size_t end) {
+    sn_tok_codes *c = &w->codes;
+    SN_TRY(sn_tok_codes_reserve(c, end - begin, w->aligned));
+    c->count = 0;
+    for (size_t i = begin; i < end;) {
+        unsigned n;
+        c->code[c->count] = sn_tok_code(w->source.data + i, &n);
+        if (w->aligned) c->from[c->count] = (uint32_t)i, c->to[c->count] = (uint32_t)(i + n);
+        c->count++;
+        i += n;
+    }
+    return SN_OK;
+}
+
+static sn_status encode(sn_tok_work *w) {
+    sn_tok_text *t = &w->text;
+    const sn_tok_codes *c = &w->codes;
+    SN_TRY(sn_tok_text_reserve(t, c->count * 4, t->aligned));
+    for (size_t i = 0; i < c->count; i++) {
+        unsigned n = sn_tok_put(t->data + t->size, c->code[i]);
+        if (t->aligned) {
+            for (unsigned k = 0; k < n; k++) t->from[t->size + k] = c->from[i], t->to[t->size + k] = c->to[i];
+        }
+        t->size += n;
+    }
+    return SN_OK;
+}
+
+static sn_status stretch(const sn_tokenizer *t, sn_tok_work *w, size_t begin, size_t end) {
+    SN_TRY(decode(w, begin, end));
+    w->other.count = w->change_count = 0;
+    for (int i = 0; i < t->normalizer_count; i++) SN_TRY(t->normalizers[i].row->run(t, &t->normalizers[i], w));
+    return encode(w);
+}
+
+/* ASCII from `i` on that is followed by ASCII, or ends the segment; returns where that stops. */
+static size_t ascii_run(const sn_tokenizer *t, sn_tok_work *w, size_t i, size_t end) {
+    const char *s = w->source.data;
+    sn_tok_text *out = &w->text;
+    for (; i < end && !(s[i] & 0x80) && (i + 1 == end || !(s[i + 1] & 0x80)); i++) {
+        int16_t to = t->ascii[(unsigned char)s[i]];
+        if (to < 0) continue;
+        out->data[out->size] = (char)to;
+        if (out->aligned) out->from[out->size] = (uint32_t)i, out->to[out->size] = (uint32_t)i + 1;
+        out->size++;
+    }
+    return i;
+}
+
+sn_status sn_tok_normalise(const sn_tokenizer *t, sn_tok_work *w, size_t begin, size_t end) {
+    w->base = (uint32_t)begin;
+    if (!t->local) return stretch(t, w, begin, end);
+    const char *s = w->source.data;
+    for (size_t i = begin; i < end;) {
+        SN_TRY(sn_tok_text_reserve(&w->text, end - i, w->text.aligned));
+        i = ascii_run(t, w, i, end);
+        size_t j = i;
+        while (j < end && (j == i || (s[j] & 0x80))) j++;
+        if (j > i) SN_TRY(stretch(t, w, i, j));
+        i = j;
+    }
+    return SN_OK;
+}
+
+/* Asks the normalizers what they make of each ASCII character alone. */
+static sn_status ask_ascii(sn_tokenizer *t, sn_tok_work *w) {
+    char s[128];
+    for (int c = 0; c < 128; c++) s[c] = (char)c;
+    w->source.data = s;
+    w->source.size = sizeof s;
+    for (int c = 0; c < 128; c++) {
+        w->text.size = 0;
+        SN_TRY(stretch(t, w, (size_t)c, (size_t)c + 1));
+        if (w->text.size > 1 || (w->text.size && (w->text.data[0] & 0x80))) t->local = false;
+        t->ascii[c] = w->text.size ? w->text.data[0] : -1;
+    }
+    return SN_OK;
+}
+
+sn_status sn_tok_normalizers_ready(sn_tokenizer *t) {
+    t->local = t->normalizer_count > 0;
+    for (int i = 0; i < t->normalizer_count; i++) t->local &= t->normalizers[i].row->local;
+    if (!t->local) return SN_OK;
+    sn_tok_work *w = sn_alloc(1, sizeof *w);
+    if (!w) return SN_ERR_MEMORY;
+    sn_status status = ask_ascii(t, w);
+    w->source.data = NULL;
+    sn_tok_work_free(w);
+    return status;
+}
