@@ -45,8 +45,10 @@ typedef struct sn_page_in {
     const sn_node *cross_keys, *cross_values;
     const sn_attention_cache *cache;
     sn_node *keys, *values;
+    bool last_only;            /* logits of the last step alone */
     sn_node rows;
 } sn_page_in;
+sn_page_in sn_page_in_none(void); /* nothing on the way in */
 
 typedef struct sn_page_out {
     struct { char name[40]; sn_node node; } list[SN_PAGE_OUTPUTS];
@@ -66,6 +68,12 @@ typedef struct sn_page_build {
     const struct sn_weights *weights; /* while they are being loaded; else NULL */
 } sn_page_build;
 
+/* What a decoding session must know of a decoder before it builds one. */
+typedef struct sn_page_decoder {
+    int64_t layers, kv_width, vocabulary, positions; /* kv_width: of a position's keys */
+    bool cross;                                      /* looks at an encoder's output */
+} sn_page_decoder;
+
 typedef struct sn_page {
     const char *model_type;
     unsigned accepts;        /* sn_page_accepts bits */
@@ -73,6 +81,13 @@ typedef struct sn_page {
     const sn_key *keys;      /* ends with a NULL name */
     void (*build)(const sn_page_build *b);
     const char *const *ignored; /* beginnings or ends ("*.attn.bias") of tensors that are buffers; NULL-terminated or NULL */
+    /* Models that generate text; NULL in others. encode: in's picture or sound -> "encoded" [N,S,E] (NULL: a decoder
+     * alone). decode: in->ids, first, cache, cross_keys and cross_values -> "logits", in->keys and in->values filled.
+     * cross: in->encoded -> keys and values of every block. */
+    sn_status (*decoder)(const sn_page_config *c, sn_page_decoder *shape);
+    void (*encode)(const sn_page_build *b);
+    void (*decode)(const sn_page_build *b);
+    void (*cross)(const sn_page_build *b, sn_node *keys, sn_node *values);
 } sn_page;
 
 /* Row by config.json's model_type; the error lists what is known. */

@@ -35,8 +35,7 @@ sn_params *sn_pretrained_params(const sn_pretrained *m) { return m->params; }
 static void make_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_sizes *s, bool training, sn_page_in *in) {
     const sn_page_config *c = &m->c;
     unsigned accepts = m->page->accepts;
-    *in = (sn_page_in){SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, NULL, NULL,
-                       NULL, NULL, NULL, SN_NO_NODE};
+    *in = sn_page_in_none();
     if (accepts & SN_IN_TEXT) {
         in->ids = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->steps));
         in->types = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->steps));
@@ -67,6 +66,41 @@ static sn_status build(const sn_pretrained *m, const sn_weights *weights, const 
 sn_status sn_pretrained_graph(const sn_pretrained *m, const sn_page_sizes *sizes, bool training, sn_graph **g,
                               sn_page_in *in, sn_page_out *out) {
     return build(m, NULL, sizes, training, g, in, out);
+}
+
+bool sn_pretrained_bf16(const sn_pretrained *m) { return m->bf16; }
+
+/* One part of the model into a graph of the caller's. */
+static sn_status part(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, void (*build_part)(const sn_page_build *),
+                      const char *name, sn_node *node) {
+    sn_page_out *out = sn_alloc(1, sizeof *out);
+    if (!out) return SN_ERR_MEMORY;
+    sn_page_build b = {g, &m->c, in, out, m->architecture, NULL};
+    build_part(&b);
+    *node = sn_page_get(out, name);
+    sn_free(out);
+    sn_status status = sn_graph_check(g);
+    if (status == SN_OK && node->id < 0) status = sn_fail(SN_ERR_UNSUPPORTED, "the model gives no \"%s\"", name);
+    return status == SN_OK ? SN_OK : sn_fail_in("%s", m->page->model_type);
+}
+
+static sn_status lacks(const sn_pretrained *m, const char *what) {
+    SN_FAIL(SN_ERR_UNSUPPORTED, "a model of type %s has no %s", m->page->model_type, what);
+}
+
+sn_status sn_pretrained_encode(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *encoded) {
+    return m->page->encode ? part(m, g, in, m->page->encode, "encoded", encoded) : lacks(m, "encoder");
+}
+
+sn_status sn_pretrained_decode(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *logits) {
+    return m->page->decode ? part(m, g, in, m->page->decode, "logits", logits) : lacks(m, "decoder");
+}
+
+sn_status sn_pretrained_cross(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *keys, sn_node *values) {
+    if (!m->page->cross) return lacks(m, "cross-attention");
+    sn_page_build b = {g, &m->c, in, NULL, m->architecture, NULL};
+    m->page->cross(&b, keys, values);
+    return sn_graph_check(g);
 }
 
 sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, const sn_node *outputs, int n_first,

@@ -33,6 +33,11 @@ typedef struct sn_page_sizes {
  * [N]); pixels [N,H,W,C]; sound [N,frames,mels]; target [N,target_steps]; with `training` rows int64 [N] at the end. */
 sn_status sn_pretrained_graph(const sn_pretrained *m, const sn_page_sizes *sizes, bool training, sn_graph **g,
                               sn_page_in *in, sn_page_out *out);
+/* The parts of a model that generates text, into a graph of the caller's (page.h says what they read and give). */
+sn_status sn_pretrained_encode(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *encoded);
+sn_status sn_pretrained_decode(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *logits);
+sn_status sn_pretrained_cross(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *keys, sn_node *values);
+bool sn_pretrained_bf16(const sn_pretrained *m); /* does it compute in bf16? */
 /* Compiles (and frees) a graph of this model. The caller frees the program. */
 sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, const sn_node *outputs, int n_first,
                                 sn_program **out);

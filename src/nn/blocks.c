@@ -64,6 +64,12 @@ static sn_node self_attention(const block *b, sn_node x, int index) {
     return linear(b, y, names->out, width, true, SN_ACT_NONE);
 }
 
+/* Beams of one input look at the same keys: [N * beams, T, D] becomes [N, beams * T, D]. */
+static sn_node beams_as_steps(const block *b, sn_node q, sn_node k) {
+    if (q.id < 0 || k.id < 0 || sn_dim(b->g, k, 0) == sn_dim(b->g, q, 0)) return q;
+    return sn_reshape(b->g, q, SN_SHAPE(sn_dim(b->g, k, 0), -1, sn_dim(b->g, q, 2)));
+}
+
 static sn_node cross_attention(const block *b, sn_node x, int index) {
     const sn_attention_names *names = &b->spec->cross;
     sn_attention_options o = {b->size->heads, b->size->kv_heads, false, 0};
@@ -74,7 +80,9 @@ static sn_node cross_attention(const block *b, sn_node x, int index) {
     } else {
         keys_values(b, names, b->io->encoder, &k, &v);
     }
-    return linear(b, sn_attention(b->g, q, k, v, b->io->encoder_mask, &o), names->out, b->size->width, true, SN_ACT_NONE);
+    sn_node y = sn_attention(b->g, beams_as_steps(b, q, k), k, v, b->io->encoder_mask, &o);
+    if (y.id >= 0) y = sn_reshape(b->g, y, sn_shape_at(b->g, q));
+    return linear(b, y, names->out, b->size->width, true, SN_ACT_NONE);
 }
 
 static sn_node feed_forward(const block *b, sn_node x) {

@@ -33,7 +33,7 @@ typedef struct sn_blocks_size {
 typedef struct sn_blocks_io {
     sn_node mask;                     /* over x's positions, as sn_attention takes it */
     sn_node encoder, encoder_mask;    /* [N,S,D'] for cross-attention, unless keys and values are given: */
-    const sn_node *cross_keys, *cross_values; /* [N,S,D] */
+    const sn_node *cross_keys, *cross_values; /* [N,S,D]; N may divide x's rows: beams of one input follow each other */
     const sn_attention_cache *cache;  /* decoding: the past of each block */
     sn_node *keys, *values;           /* filled: each block's keys and values of x [N,T,D] */
     sn_node *hidden;                  /* filled: layers + 1, the x that enters each block, and the last one's output */

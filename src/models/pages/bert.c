@@ -98,6 +98,6 @@ static void build_roberta(const sn_page_build *b) { build(b, "roberta", true); }
 static const char *const ignored[] = {"*embeddings.position_ids", "*embeddings.token_type_ids", "*cls.predictions.decoder.weight",
                                       "*cls.predictions.decoder.bias", "cls.seq_relationship.*", "*lm_head.decoder.weight",
                                       "*lm_head.decoder.bias", NULL};
-const sn_page sn_page_bert = {"bert", SN_IN_TEXT, "bert", bert_keys, build_bert, ignored};
-const sn_page sn_page_roberta = {"roberta", SN_IN_TEXT, "roberta", roberta_keys, build_roberta, ignored};
-const sn_page sn_page_xlm_roberta = {"xlm-roberta", SN_IN_TEXT, "roberta", roberta_keys, build_roberta, ignored};
+const sn_page sn_page_bert = {.model_type = "bert", .accepts = SN_IN_TEXT, .prefix = "bert", .keys = bert_keys, .build = build_bert, .ignored = ignored};
+const sn_page sn_page_roberta = {.model_type = "roberta", .accepts = SN_IN_TEXT, .prefix = "roberta", .keys = roberta_keys, .build = build_roberta, .ignored = ignored};
+const sn_page sn_page_xlm_roberta = {.model_type = "xlm-roberta", .accepts = SN_IN_TEXT, .prefix = "roberta", .keys = roberta_keys, .build = build_roberta, .ignored = ignored};

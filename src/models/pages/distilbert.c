@@ -40,4 +40,4 @@ static void build(const sn_page_build *b) {
 }
 
 static const char *const ignored[] = {"*vocab_projector.weight", NULL};
-const sn_page sn_page_distilbert = {"distilbert", SN_IN_TEXT, "distilbert", keys, build, ignored};
+const sn_page sn_page_distilbert = {.model_type = "distilbert", .accepts = SN_IN_TEXT, .prefix = "distilbert", .keys = keys, .build = build, .ignored = ignored};

@@ -9,20 +9,27 @@ static const sn_blocks_spec spec = {
 static const sn_attention_names cross = {.q = "crossattention.q_attn", .kv = "crossattention.c_attn",
                                          .out = "crossattention.c_proj", .norm = "ln_cross_attn"};
 
-static const sn_key keys[] = {
+static const sn_key config_keys[] = {
     SN_KEY("n_embd", INT, size.width, 768), SN_KEY("n_layer", INT, size.layers, 12), SN_KEY("n_head", INT, size.heads, 12),
     SN_KEY("n_inner", INT, size.hidden, 0), SN_KEY("activation_function", ACT, size.act, SN_ACT_GELU_TANH),
     SN_KEY("layer_norm_epsilon", FLOAT, size.eps, 1e-5), SN_KEY("resid_pdrop", FLOAT, size.dropout, 0.1),
     SN_KEY("vocab_size", INT, vocabulary, 50257), SN_KEY("n_positions", INT, positions, 1024),
     SN_KEY("add_cross_attention", BOOL, flag[0], 0), SN_KEY("tie_word_embeddings", BOOL, flag[1], 1), {NULL}};
 
+/* The blocks of this config. */
+static void shape(const sn_page_config *c, sn_blocks_spec *as, sn_blocks_size *size) {
+    *as = spec;
+    *size = c->size;
+    if (c->flag[0]) as->cross = cross;
+    if (!size->hidden) size->hidden = 4 * size->width;
+}
+
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
     sn_node hidden[SN_PAGE_LAYERS + 1], words;
-    sn_blocks_spec as = spec;
-    sn_blocks_size size = c->size;
-    if (c->flag[0]) as.cross = cross;
-    if (!size.hidden) size.hidden = 4 * size.width;
+    sn_blocks_spec as;
+    sn_blocks_size size;
+    shape(c, &as, &size);
     bool inside = sn_page_enter(b, "transformer", "wte.weight");
     sn_node x = sn_page_table(b->g, b->in->ids, "wte", c->vocabulary, size.width, &words);
     x = sn_page_positions(b->g, x, b->in->first, "wpe", c->positions, 0);
@@ -36,11 +43,27 @@ static void build(const sn_page_build *b) {
     sn_page_give(b->out, "last_hidden_state", x);
     if (inside) sn_scope_pop(b->g);
     if (!sn_page_is(b, "LMHeadModel")) return;
+    if (b->in->last_only && x.id >= 0) x = sn_slice(b->g, x, 1, sn_dim(b->g, x, 1) - 1, 1);
     sn_node logits = c->flag[1] ? sn_linear_op(b->g, x, words, SN_NO_NODE)
                                 : sn_linear(b->g, x, "lm_head", c->vocabulary, false, SN_ACT_NONE);
     sn_page_give(b->out, "logits", logits);
 }
 
+static sn_status decoder(const sn_page_config *c, sn_page_decoder *d) {
+    *d = (sn_page_decoder){c->size.layers, c->size.width, c->vocabulary, c->positions, c->flag[0]};
+    return SN_OK;
+}
+
+static void cross_parts(const sn_page_build *b, sn_node *keys, sn_node *values) {
+    sn_blocks_spec as;
+    sn_blocks_size size;
+    shape(b->c, &as, &size);
+    sn_scope_push(b->g, "transformer");
+    sn_blocks_cross(b->g, &as, &size, b->in->encoded, keys, values);
+    sn_scope_pop(b->g);
+}
+
 static const char *const ignored[] = {"*.attn.bias", "*.attn.masked_bias", "*.crossattention.bias",
                                       "*.crossattention.masked_bias", "lm_head.weight", NULL};
-const sn_page sn_page_gpt2 = {"gpt2", SN_IN_TEXT, "transformer", keys, build, ignored};
+const sn_page sn_page_gpt2 = {.model_type = "gpt2", .accepts = SN_IN_TEXT, .prefix = "transformer", .keys = config_keys, .build = build,
+                              .ignored = ignored, .decoder = decoder, .decode = build, .cross = cross_parts};

@@ -50,5 +50,5 @@ static void build(const sn_page_build *b, const char *prefix, bool distilled) {
 }
 static void build_vit(const sn_page_build *b) { build(b, "vit", false); }
 static void build_deit(const sn_page_build *b) { build(b, "deit", true); }
-const sn_page sn_page_vit = {"vit", SN_IN_IMAGE, "vit", keys, build_vit, NULL};
-const sn_page sn_page_deit = {"deit", SN_IN_IMAGE, "deit", keys, build_deit, NULL};
+const sn_page sn_page_vit = {.model_type = "vit", .accepts = SN_IN_IMAGE, .prefix = "vit", .keys = keys, .build = build_vit};
+const sn_page sn_page_deit = {.model_type = "deit", .accepts = SN_IN_IMAGE, .prefix = "deit", .keys = keys, .build = build_deit};
