@@ -1,7 +1,8 @@
 /* tokenizer_pattern.c: patterns: fixed text, a scanner from the table, or PCRE2.
  *
- * The reference's expressions are Oniguruma's with Ruby's rules: ^ and $ hold at every line, the rest reads the same in
- * PCRE2 with UTF and Unicode properties. Steps and heap are bounded, so that a hostile pattern ends in an error. */
+ * The reference's expressions are Oniguruma's with Ruby's rules: ^ and $ hold at every line, \s, \w and \h mean other
+ * characters than to PCRE2 and are spelt out; the rest reads the same with UTF and Unicode properties. Steps and heap are
+ * bounded, so that a hostile pattern ends in an error. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -35,6 +36,38 @@ static void *take(PCRE2_SIZE bytes, void *data) {
 static void give(void *block, void *data) {
     (void)data;
     sn_free(block);
+}
+
+/* What an escape means to Oniguruma, in a class or alone (where the superscripts and fractions of Latin-1 are word
+ * characters too); NULL: the same as to PCRE2. */
+static const char *meaning(char escape, bool in_class) {
+#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define LATIN "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"
+    switch (escape) {
+    case 's': return "\\p{White_Space}";
+    case 'S': return "\\P{White_Space}";
+    case 'w': return in_class ? WORD : "[" WORD LATIN "]";
+    case 'W': return in_class ? NULL : "[^" WORD LATIN "]";
+    case 'h': return in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
+    default: return NULL;
+    }
+}
+
+static sn_status translate(const char *text, size_t bytes, sn_buf *out) {
+    bool in_class = false;
+    for (size_t i = 0; i < bytes; i++) {
+        const char *other = text[i] == '\\' && i + 1 < bytes ? meaning(text[i + 1], in_class) : NULL;
+        if (other) {
+            sn_buf_puts(out, other);
+            i++;
+            continue;
+        }
+        if (text[i] == '\\' && i + 1 < bytes) sn_buf_add(out, text + i++, 1);
+        else if (text[i] == '[' && !in_class) in_class = true;
+        else if (text[i] == ']') in_class = false;
+        sn_buf_add(out, text + i, 1);
+    }
+    return sn_buf_check(out);
 }
 
 /* PCRE2 with our memory. */
@@ -73,7 +106,11 @@ sn_status sn_tok_pattern_create(const char *text, size_t bytes, bool regex, sn_t
         return p->fixed ? SN_OK : SN_ERR_MEMORY;
     }
     p->scan = sn_tok_scanner_for(text);
-    return compile(p, text, bytes);
+    sn_buf ours = {0};
+    sn_status status = translate(text, bytes, &ours);
+    if (status == SN_OK) status = compile(p, ours.data ? ours.data : "", ours.size);
+    sn_buf_free(&ours);
+    return status;
 }
 
 sn_status sn_tok_pattern_read(const json_t *json, sn_tok_pattern **out) {

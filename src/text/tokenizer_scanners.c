@@ -114,3 +114,13 @@ bool sn_tok_scan_cl100k(const sn_tok_unicode *u, const char *s, size_t at, size_
 bool sn_tok_scan_qwen2(const sn_tok_unicode *u, const char *s, size_t at, size_t size, size_t *begin, size_t *end) {
     return scan_100k(u, s, at, size, begin, end, 1);
 }
+
+bool sn_tok_scan_spaces(const sn_tok_unicode *u, const char *s, size_t at, size_t size, size_t *begin, size_t *end) {
+    unsigned n;
+    for (; at < size && !(class_at(u, s, at, &n) & BLANK); at += n) {}
+    *begin = at;
+    if (at == size) return false;
+    for (; at < size && class_at(u, s, at, &n) & BLANK; at += n) {}
+    *end = at;
+    return true;
+}

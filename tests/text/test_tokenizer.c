@@ -1,53 +1,5 @@
 /* Tokenizers against tests/golden/tokenizers.json, which tools/golden_tokenizers.py made with Python's `tokenizers`. */
-#include "test.h"
-
-#include "text/tokenizer.h"
-#include "text/tokenizer_internal.h"
-
-static json_t *goldens;
-
-static int read_goldens(void **state) {
-    (void)state;
-    return sn_json_read(SN_TEST_ROOT "/golden/tokenizers.json", &goldens) != SN_OK;
-}
-static int drop_goldens(void **state) {
-    (void)state;
-    json_decref(goldens);
-    return 0;
-}
-
-/* A golden tokenizer: its model is a name in "models". */
-static sn_tokenizer *build(const json_t *golden) {
-    const char *name = json_string_value(json_object_get(golden, "name"));
-    json_t *json = json_copy(json_object_get(golden, "json"));
-    const char *model = json_string_value(json_object_get(json, "model"));
-    assert_int_equal(json_object_set(json, "model", json_object_get(json_object_get(goldens, "models"), model)), 0);
-    char *text = json_dumps(json, 0);
-    sn_tokenizer *t;
-    assert_ok(sn_tokenizer_parse(name, text, strlen(text), &t));
-    free(text);
-    json_decref(json);
-    return t;
-}
-
-/* A text: a string, or bytes in hexadecimal. */
-static char *text_of(const json_t *json, size_t *bytes) {
-    const char *hex = json_string_value(json_object_get(json, "hex"));
-    if (!hex) {
-        *bytes = json_string_length(json);
-        char *copy = malloc(*bytes + 1);
-        memcpy(copy, json_string_value(json), *bytes + 1);
-        return copy;
-    }
-    *bytes = strlen(hex) / 2;
-    char *out = calloc(*bytes + 1, 1);
-    for (size_t i = 0; i < *bytes; i++) {
-        unsigned byte;
-        assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-        out[i] = (char)byte;
-    }
-    return out;
-}
+#include "tokenizer_world.h"
 
 static int64_t number(const json_t *row, size_t column, size_t i, int64_t fallback) {
     const json_t *list = json_array_get(row, column);
@@ -100,7 +52,7 @@ static void compare(place at, const json_t *row, const sn_encoding *e, const cha
 
 static void compare_text(place at, const sn_tokenizer *t, const sn_encoding *e, bool skip, const json_t *golden) {
     size_t want_bytes;
-    char *want = text_of(golden, &want_bytes);
+    char *want = tok_text_of(golden, &want_bytes);
     sn_buf whole = {0}, parts = {0};
     sn_decode_stream stream;
     assert_ok(sn_tokenizer_decode(t, e->ids, (size_t)e->count, skip, &whole));
@@ -150,19 +102,19 @@ static void as_the_reference(void **state) {
     size_t i, k;
     json_t *golden, *row;
     sn_encoding e = {0}; /* one for all, so that nothing may stay in it */
-    const json_t *texts = json_object_get(goldens, "texts"), *pairs = json_object_get(goldens, "pairs");
-    json_array_foreach(json_object_get(goldens, "tokenizers"), i, golden) {
-        sn_tokenizer *t = build(golden);
+    const json_t *texts = json_object_get(tok_goldens, "texts"), *pairs = json_object_get(tok_goldens, "pairs");
+    json_array_foreach(json_object_get(tok_goldens, "tokenizers"), i, golden) {
+        sn_tokenizer *t = tok_build(golden);
         const char *name = json_string_value(json_object_get(golden, "name"));
         json_array_foreach(json_object_get(golden, "rows"), k, row) {
             size_t bytes, index = (size_t)json_integer_value(json_array_get(json_object_get(golden, "texts"), k));
-            char *s = text_of(json_array_get(texts, index), &bytes);
+            char *s = tok_text_of(json_array_get(texts, index), &bytes);
             check((place){name, index}, t, row, s, bytes, NULL, 0, &e);
             free(s);
         }
         json_array_foreach(json_object_get(golden, "pairs"), k, row) {
             size_t a, b;
-            char *first = text_of(json_array_get(json_array_get(pairs, k), 0), &a), *second = text_of(json_array_get(json_array_get(pairs, k), 1), &b);
+            char *first = tok_text_of(json_array_get(json_array_get(pairs, k), 0), &a), *second = tok_text_of(json_array_get(json_array_get(pairs, k), 1), &b);
             check((place){name, 1000 + k}, t, row, first, a, second, b, &e);
             free(first);
             free(second);
@@ -177,5 +129,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_the_reference),
     };
-    return cmocka_run_group_tests(tests, read_goldens, drop_goldens);
+    return cmocka_run_group_tests(tests, tok_read_goldens, tok_drop_goldens);
 }
