@@ -158,6 +158,7 @@ int cli_predict(const cli_args *args);
 int cli_features(const cli_args *args);
 int cli_info(const cli_args *args);
 int cli_verify(const cli_args *args);
+int cli_convert(const cli_args *args);
 int cli_bench(const cli_args *args);
 int cli_help(const cli_args *args);
 /* Help of one command, or of all when NULL, on `to`. */

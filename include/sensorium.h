@@ -110,6 +110,15 @@ SN_API sn_status sn_model_features(const sn_model *model, const sn_table *table,
  * {"schema":1,"same":bool,"rows":n,"largest_difference":x,"bit_identical":bool} */
 SN_API sn_status sn_model_verify(const sn_model *model, char **json);
 
+/* ---- weights of other programs --------------------------------------------------------------- */
+
+/* Writes the directory `output` with model.safetensors from `path`: a directory, an index of shards, one file of
+ * PyTorch (pytorch_model.bin, .pt) or safetensors, or a hub name. Nothing of it is executed. What else a directory
+ * holds (configuration, tokenizer, licence) is copied. options: "dtype" ("f32", "f16", "bf16": float tensors become
+ * it), "overwrite". `json` may be NULL:
+ * {"schema":1,"source":file,"format":"torch"|"safetensors","tensors":n,"bytes":n,"overflows":n,"files":[copied]} */
+SN_API sn_status sn_weights_convert(const char *path, const char *output, const char *options, char **json);
+
 /* ---- one thread's use of a model ------------------------------------------------------------ */
 
 typedef struct sn_session sn_session;

@@ -78,15 +78,18 @@ float sn_from_f16(uint16_t h) {
     return h & 0x8000 ? -x : x;
 }
 
+/* Round to nearest even, by bits. Below 2^-14 a half has a fixed step of 2^-24: so has a float in [0.5, 1). */
 uint16_t sn_to_f16(float x) {
-    uint16_t sign = signbit(x) ? 0x8000 : 0;
-    float a = fabsf(x);
-    if (a != a) return (uint16_t)(sign | 0x7e00);
-    if (a >= 65520.0f) return (uint16_t)(sign | 0x7c00);
-    int exponent;
-    (void)frexpf(a, &exponent);               /* a = m * 2^exponent, 0.5 <= m < 1 */
-    if (exponent < -13) exponent = -13;       /* subnormal halves share the smallest exponent */
-    float scaled = ldexpf(a, 11 - exponent);  /* up to 11 bits before the point */
-    uint32_t q = (uint32_t)nearbyintf(scaled);
-    return (uint16_t)(sign | (((uint32_t)(exponent + 13) << 10) + q));
+    uint32_t u, sign;
+    memcpy(&u, &x, 4);
+    sign = u >> 16 & 0x8000u;
+    u &= 0x7fffffffu;
+    if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
+    if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and above */
+    if (u < 0x38800000u) {
+        float shifted = fabsf(x) + 0.5f;
+        memcpy(&u, &shifted, 4);
+        return (uint16_t)(sign | (u - 0x3f000000u));
+    }
+    return (uint16_t)(sign | ((u + 0xfffu + (u >> 13 & 1u) - 0x38000000u) >> 13));
 }

@@ -27,6 +27,8 @@ exact json_usage 2 train d.csv --traget b --json
 exact json_missing_file 1 inspect nothing.csv --json
 exact resume_overwrite 2 train d.csv --target b -o m --resume --overwrite
 exact features_output 2 features m d.csv
+exact convert_output 2 convert m.bin
+exact not_a_dtype 2 convert m.bin -o x --dtype f64
 exact not_a_pair 2 predict m a=1 b
 exact nothing_to_resume 2 train d.csv --target b -o m --resume
 
@@ -37,7 +39,7 @@ must test -z "$(ls -A taken)"
 code 0 --version
 must grep -qx 'sensorium [0-9]*\.[0-9]*\.[0-9]*' out
 code 0 help --man
-for command in inspect train evaluate predict features info verify bench help; do
+for command in inspect train evaluate predict features info verify convert bench help; do
     says "sensorium $command"
     must "$sensorium" $command --help >/dev/null
 done

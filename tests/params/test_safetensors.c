@@ -165,6 +165,25 @@ static void any_float_becomes_f32(void **state) {
     assert_fails(sn_tensor_to_f32(&view, out), SN_ERR_SHAPE, "\"x\": expected F32, F16, BF16 or F64, found I64");
 }
 
+/* Every half comes back from its float, and the float between two neighbours goes to the even one. */
+static void floats_become_halves(void **state) {
+    (void)state;
+    for (unsigned h = 0; h < 65536; h++) {
+        float x = sn_from_f16((uint16_t)h);
+        if (isnan(x)) continue;
+        assert_int_equal(sn_to_f16(x), h);
+        if ((h & 0x7fff) >= 0x7bff) continue; /* the largest has no neighbour */
+        float middle = (x + sn_from_f16((uint16_t)(h + 1))) / 2;
+        assert_int_equal(sn_to_f16(middle), h + (h & 1));
+        assert_int_equal(sn_to_f16(nextafterf(middle, x)), h);
+        assert_int_equal(sn_to_f16(nextafterf(middle, middle * 2)), h + 1);
+    }
+    assert_int_equal(sn_to_f16(65519.996f), 0x7bff);
+    assert_int_equal(sn_to_f16(-65520.0f), 0xfc00);
+    assert_int_equal(sn_to_f16(1e-30f), 0);
+    assert_true(isnan(sn_from_f16(sn_to_f16(NAN))));
+}
+
 /* ---- files ---- */
 
 static char folder[64];
@@ -405,6 +424,7 @@ int main(void) {
         cmocka_unit_test(broken_headers_are_refused),
         cmocka_unit_test(hostile_sizes_are_refused),
         cmocka_unit_test(any_float_becomes_f32),
+        cmocka_unit_test(floats_become_halves),
         cmocka_unit_test_setup_teardown(what_was_written_is_read, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_cannot_be_written_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(shards_are_one_model, make_folder, remove_folder),

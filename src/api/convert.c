@@ -1,0 +1,165 @@
+/* convert.c: any checkpoint that weights.h opens -> a directory with one model.safetensors, beside it the other files
+ * that the model's directory has (configs, tokenizers, licences), as they are.
+ *
+ * Only "dtype" changes anything but the container: float tensors become it, whole numbers stay, and where config.json
+ * names a dtype it names the new one. */
+#include <dirent.h>
+#include <stdio.h>
+
+#include "api/api.h"
+#include "base/directory.h"
+#include "base/hub.h"
+#include "params/safetensors.h"
+#include "params/weights.h"
+
+enum { COPY_MOST = 512 << 20 };
+
+typedef struct dtype_row {
+    const char *name;   /* the option */
+    sn_dtype dtype;
+    const char *config; /* what config.json calls it */
+} dtype_row;
+static const dtype_row dtypes[] = {{"f32", SN_F32, "float32"}, {"f16", SN_F16, "float16"}, {"bf16", SN_BF16, "bfloat16"}};
+
+typedef struct job {
+    const char *source;   /* the directory, or one file */
+    sn_weights *weights;
+    const dtype_row *to;  /* NULL: as they are */
+    json_t *files;        /* copied */
+    int64_t bytes, overflows;
+} job;
+
+static sn_status no_memory(void) { return sn_fail(SN_ERR_MEMORY, "out of memory while converting"); }
+
+static sn_status write_weights(job *j, const char *folder) {
+    int n = sn_weights_count(j->weights);
+    char *path = sn_path_join(folder, "model.safetensors");
+    sn_tensor_view *views = path ? sn_alloc((size_t)n, sizeof *views) : NULL;
+    sn_dtype *as = views ? sn_alloc((size_t)n, sizeof *as) : NULL;
+    json_t *metadata = json_pack("{s:s}", "format", "pt"); /* Transformers refuses a file without it */
+    sn_status status = !as ? SN_ERR_MEMORY : !metadata ? no_memory() : SN_OK;
+    for (int i = 0; status == SN_OK && i < n; i++) {
+        views[i] = *sn_weights_at(j->weights, i);
+        as[i] = j->to && sn_dtype_is_float(views[i].type.dtype) ? j->to->dtype : views[i].type.dtype;
+        size_t bytes;
+        status = sn_type_bytes((sn_type){views[i].type.shape, as[i]}, &bytes);
+        j->bytes += (int64_t)bytes;
+    }
+    if (status == SN_OK) status = sn_safetensors_write_as(path, views, as, n, metadata, &j->overflows);
+    json_decref(metadata);
+    sn_free(as);
+    sn_free(views);
+    sn_free(path);
+    return status;
+}
+
+/* ---- the other files ---- */
+
+static bool wanted(const char *name) {
+    static const char *const ends[] = {".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".spm", "LICENSE", "NOTICE"};
+    if (name[0] == '.' || sn_weights_is_name(name)) return false;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (sn_ends_with(name, ends[i])) return true;
+    return false;
+}
+
+/* config.json with the new dtype under the key that it has ("torch_dtype" before Transformers 4.56). */
+static sn_status write_config(const job *j, const char *from, const char *to) {
+    json_t *config;
+    SN_TRY(sn_json_read(from, &config));
+    const char *key = json_object_get(config, "dtype") ? "dtype" : "torch_dtype";
+    sn_status status = json_object_set_new(config, key, json_string(j->to->config)) ? no_memory() : sn_json_write(to, config);
+    json_decref(config);
+    return status;
+}
+
+static bool names_dtype(const char *path) {
+    json_t *config = NULL;
+    bool names = sn_json_read(path, &config) == SN_OK && (json_object_get(config, "dtype") || json_object_get(config, "torch_dtype"));
+    json_decref(config);
+    return names;
+}
+
+static sn_status copy_file(const job *j, const char *name, const char *folder) {
+    char *from = sn_path_join(j->source, name), *to = sn_path_join(folder, name);
+    sn_bytes bytes = {0};
+    sn_status status = from && to ? SN_OK : SN_ERR_MEMORY;
+    if (status == SN_OK && j->to && !strcmp(name, "config.json") && names_dtype(from)) {
+        status = write_config(j, from, to);
+    } else if (status == SN_OK) {
+        status = sn_file_read(from, COPY_MOST, &bytes);
+        if (status == SN_OK) status = sn_file_write(to, bytes.data, bytes.size);
+    }
+    if (status == SN_OK && json_array_append_new(j->files, json_string(name))) status = no_memory();
+    sn_bytes_free(&bytes);
+    sn_free(from);
+    sn_free(to);
+    return status;
+}
+
+static int by_text(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int choose(const struct dirent *e) { return wanted(e->d_name); }
+
+static sn_status copy_files(const job *j, const char *folder) {
+    struct dirent **list;
+    if (!sn_is_directory(j->source)) return SN_OK;
+    int n = scandir(j->source, &list, choose, by_text);
+    if (n < 0) SN_FAIL(SN_ERR_IO, "%s: cannot list the directory", j->source);
+    sn_status status = SN_OK;
+    for (int i = 0; i < n; i++) {
+        char *path = status == SN_OK ? sn_path_join(j->source, list[i]->d_name) : NULL;
+        if (status == SN_OK && !path) status = SN_ERR_MEMORY;
+        if (status == SN_OK && !sn_is_directory(path)) status = copy_file(j, list[i]->d_name, folder);
+        sn_free(path);
+        free(list[i]);
+    }
+    free(list);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static sn_status fill(void *context, const char *fresh) {
+    job *j = context;
+    SN_TRY(write_weights(j, fresh));
+    return copy_files(j, fresh);
+}
+
+static sn_status read_options(const char *options, job *j, bool *overwrite) {
+    static const char *const keys[] = {"dtype", "overwrite", NULL};
+    json_t *given;
+    const char *dtype;
+    SN_TRY(sn_options_parse(options, keys, &given));
+    sn_status status = sn_json_bool(given, "overwrite", false, overwrite);
+    if (status == SN_OK) status = sn_json_string(given, "dtype", NULL, &dtype);
+    for (size_t i = 0; status == SN_OK && dtype && i < sizeof dtypes / sizeof *dtypes; i++)
+        if (!strcmp(dtype, dtypes[i].name)) j->to = &dtypes[i];
+    if (status == SN_OK && dtype && !j->to) status = sn_fail(SN_ERR_USAGE, "\"dtype\" must be f32, f16 or bf16, not \"%s\"", dtype);
+    json_decref(given);
+    return status;
+}
+
+static sn_status report(const job *j, const char *source, char **json) {
+    json_t *root = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:O}", "schema", 1, "source", source, "format", sn_weights_format(j->weights), "tensors",
+                             (json_int_t)sn_weights_count(j->weights), "bytes", (json_int_t)j->bytes, "overflows",
+                             (json_int_t)j->overflows, "files", j->files);
+    return sn_json_text(root, json);
+}
+
+sn_status sn_weights_convert(const char *path, const char *output, const char *options, char **json) {
+    job j = {0};
+    bool overwrite = false;
+    char *source = NULL;
+    if (json) *json = NULL;
+    SN_TRY(read_options(options, &j, &overwrite));
+    sn_status status = sn_hub_find(path, &source);
+    j.source = source;
+    if (status == SN_OK) status = sn_weights_open(source, &j.weights);
+    if (status == SN_OK && !(j.files = json_array())) status = no_memory();
+    if (status == SN_OK) status = sn_directory_write(output, overwrite, fill, &j);
+    if (status == SN_OK && json) status = report(&j, sn_weights_path(j.weights), json);
+    json_decref(j.files);
+    sn_weights_free(j.weights);
+    sn_free(source);
+    return status;
+}
