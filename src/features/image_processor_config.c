@@ -28,7 +28,7 @@ typedef struct size {
 } size;
 
 static sn_status size_object(const json_t *object, const char *key, size *out) {
-    int height, width, shortest, longest, max_height, max_width;
+    int height = 0, width = 0, shortest = 0, longest = 0, max_height = 0, max_width = 0;
     SN_TRY(member_side(object, "height", &height));
     SN_TRY(member_side(object, "width", &width));
     SN_TRY(member_side(object, "shortest_edge", &shortest));
@@ -45,7 +45,7 @@ static sn_status size_object(const json_t *object, const char *key, size *out) {
 /* *out stays as it is when the key is absent. */
 static sn_status read_size(const json_t *config, const char *key, bool square, size *out) {
     const json_t *value = json_object_get(config, key);
-    int x;
+    int x = 0;
     if (!value || json_is_null(value)) return SN_OK;
     if (json_is_object(value)) return size_object(value, key, out);
     if (json_is_array(value)) {
