@@ -145,8 +145,10 @@ typedef struct sn_conv { int stride[2], pad[4], dilation[2], groups; } sn_conv; 
 sn_node sn_conv_op(sn_graph *g, sn_node x, sn_node weight, sn_node bias, const sn_conv *conv);
 sn_node sn_maxpool(sn_graph *g, sn_node x, int kernel_h, int kernel_w, int stride_h, int stride_w);
 sn_node sn_avgpool(sn_graph *g, sn_node x, int kernel_h, int kernel_w, int stride_h, int stride_w);
-/* kind: SN_RNN, SN_LSTM or SN_GRU. x [N,T,I] -> [N,T,H]; PyTorch's parameter shapes. */
-sn_node sn_recurrent(sn_graph *g, sn_op kind, sn_node x, sn_node w_ih, sn_node w_hh, sn_node b_ih, sn_node b_hh);
+/* kind: SN_RNN, SN_LSTM or SN_GRU. x [N,T,I] -> [N,T,H], 0 beyond lengths [N] (may be SN_NO_NODE); PyTorch's
+ * parameter shapes. */
+sn_node sn_recurrent(sn_graph *g, sn_op kind, sn_node x, sn_node lengths, sn_node w_ih, sn_node w_hh, sn_node b_ih,
+                     sn_node b_hh);
 
 /* Gradients of sum(cotangent_i * output_i) with respect to wrt[]; emitted into g. A cotangent has its output's
  * shape. dx[i] is a zero FILL where wrt[i] does not matter. */

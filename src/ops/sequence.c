@@ -43,8 +43,8 @@ RULE(seq_mean) { dx[0] = spread(g, SN_SEQ_MEAN_BWD, node, dy[0], sn_in(node, 1))
 RULE(seq_max) { dx[0] = spread(g, SN_SEQ_MAX_BWD, node, dy[0], sn_out(node, 1)); }
 
 SHAPE(recurrent) {
-    (void)n_in;
     (void)attr;
+    if (n_in > 5) SN_TRY(check((const sn_type[]){in[0], in[5]}));
     sn_shape x = in[0].shape, ih = in[1].shape, hh = in[2].shape;
     int64_t h = hh.dim[1];
     if (x.rank != 3 || ih.rank != 2 || hh.rank != 2 || ih.dim[1] != x.dim[2] || ih.dim[0] != hh.dim[0] || h < 1
@@ -65,12 +65,13 @@ SHAPE(recurrent_bwd) {
 }
 RULE(recurrent) {
     sn_op op = node->op == SN_RNN ? SN_RNN_BWD : node->op == SN_LSTM ? SN_LSTM_BWD : SN_GRU_BWD;
-    sn_node in[8];
+    sn_node in[9];
     for (int k = 0; k < 5; k++) in[k] = sn_in(node, k);
+    in[8] = node->n_in > 5 ? sn_in(node, 5) : SN_NO_NODE;
     in[5] = sn_out(node, 0);
     in[6] = sn_out(node, 1);
     in[7] = dy[0];
-    sn_node first = sn_emit(g, op, in, 8, &node->attr);
+    sn_node first = sn_emit(g, op, in, 9, &node->attr);
     for (int k = 0; k < 5; k++) dx[k] = sn_output(g, first, k);
 }
 
@@ -79,5 +80,5 @@ double sn_cost_recurrent(const sn_type *in, int n_in, const sn_attr *attr, const
     (void)out;
     double steps = (double)(in[0].shape.dim[0] * in[0].shape.dim[1]);
     double weights = (double)(sn_shape_count(in[1].shape) + sn_shape_count(in[2].shape));
-    return (n_in == 8 ? 4 : 2) * steps * weights;
+    return (n_in >= 8 ? 4 : 2) * steps * weights;
 }

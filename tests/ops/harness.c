@@ -203,9 +203,10 @@ sn_status sn_case_prepare(const sn_case *c, sn_case_dtype dtype, unsigned backen
         *n = 2;
         return SN_OK;
     }
+    if (*n == 6) move(&in[8], &in[5]); /* recurrent: lengths come last */
+    *n = *n == 6 ? 9 : 8;
     in[5] = y;
     in[6] = workspace;
     in[7] = dy;
-    *n = 8;
     return SN_OK;
 }

@@ -89,8 +89,8 @@ bool sn_recurrent_accepts(const sn_kernel_request *r) {
     sn_dtype dtype = r->in[0].dtype;
     if (!sn_request_nonempty(r) || !sn_dnnl_float(r, dtype) || r->out[0].dtype != dtype) return false;
     for (int k = 1; k < r->n_in; k++) {
-        bool bias = k == 3 || k == 4, opaque = k == 6;
-        if (!opaque && r->in[k].dtype != (bias ? SN_F32 : dtype)) return false;
+        bool bias = k == 3 || k == 4, other = r->in[k].dtype == SN_OPAQUE || r->in[k].dtype == SN_I32;
+        if (!other && r->in[k].dtype != (bias ? SN_F32 : dtype)) return false;
     }
     for (int k = 1; k < r->n_out; k++)
         if (r->out[k].dtype != SN_F32 && r->out[k].dtype != SN_OPAQUE) return false;
@@ -111,6 +111,11 @@ SN_WIDE const float *sn_recurrent_get(sn_dtype dtype, const void *from, int64_t 
     const uint16_t *x = (const uint16_t *)from + at;
     for (int64_t i = 0; i < n; i++) room[i] = sn_from_bf16(x[i]);
     return room;
+}
+
+void sn_recurrent_zero(sn_dtype dtype, void *to, int64_t at, int64_t n) {
+    size_t size = dtype == SN_F32 ? 4 : 2;
+    memset((char *)to + (size_t)at * size, 0, (size_t)n * size);
 }
 
 /* ---- the kernel ---- */
@@ -139,6 +144,7 @@ typedef struct job {
     const state *s;
     const sn_kernel_args *args;
     float *gates, *extra, *gh, *h, *c;
+    const int32_t *lengths; /* or NULL */
     void *before; /* h of all rows in the layer's dtype */
     int64_t t;
 } job;
@@ -148,6 +154,10 @@ static void cell_row(void *context, int64_t row) {
     const sn_recurrence *r = &j->s->shape;
     int64_t position = row * r->steps + j->t;
     float *gx = j->gates + position * r->gates, *gh = j->gh + row * r->gates, *h = j->h + row * r->width;
+    if (j->lengths && j->t >= j->lengths[row]) {
+        sn_recurrent_zero(r->dtype, j->args->out[0], position * r->width, r->width);
+        return;
+    }
     float *extra = j->extra + (j->s->saves ? position : row) * r->width;
     if (!j->t) memcpy(gh, j->args->in[4], (size_t)r->gates * sizeof *gh); /* the state before the first is zero */
     r->cell->forward(r->width, gx, gh, h, j->c + row * r->width, extra);
@@ -163,7 +173,7 @@ static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     char *scratch = args->scratch;
     const void *w_ih, *w_hh;
     job j = {.s = s, .args = args, .gh = floats(scratch, s->gh_at), .h = floats(scratch, s->h_at),
-             .c = floats(scratch, s->c_at), .before = scratch + s->before_at};
+             .c = floats(scratch, s->c_at), .lengths = plan->n_in > 5 ? args->in[5] : NULL, .before = scratch + s->before_at};
     j.gates = s->saves ? args->out[1] : floats(scratch, s->kept_at);
     j.extra = j.gates + r->rows * r->steps * r->gates;
     SN_TRY(sn_product_weights(&s->inputs, args->in[1], scratch, &w_ih, s->what));

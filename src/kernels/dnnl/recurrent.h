@@ -46,5 +46,6 @@ bool sn_recurrent_accepts(const sn_kernel_request *r);
 
 /* Between f32 and the layer's dtype. */
 void sn_recurrent_put(sn_dtype dtype, const float *from, void *to, int64_t at, int64_t n);
+void sn_recurrent_zero(sn_dtype dtype, void *to, int64_t at, int64_t n);
 const float *sn_recurrent_get(sn_dtype dtype, const void *from, int64_t at, int64_t n, float *room);
 #endif

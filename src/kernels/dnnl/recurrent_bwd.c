@@ -36,6 +36,7 @@ typedef struct job {
     char *dgx, *dgh, *now, *past; /* now: dgh of this position, all rows */
     float *dh, *dc, *flow, *row, *sums;
     const float *kept, *zeros;
+    const int32_t *lengths; /* or NULL */
     int64_t t;
 } job;
 
@@ -49,6 +50,13 @@ static void cell_row(void *context, int64_t n) {
     const sn_recurrence *r = &j->s->shape;
     int64_t H = r->width, G = r->gates, position = n * r->steps + j->t;
     float *gx = j->row + n * j->s->row_floats, *gh = r->cell->shares ? gx : gx + r->gates, *room = gx + 2 * r->gates;
+    if (j->lengths && j->t >= j->lengths[n]) {
+        sn_recurrent_zero(r->dtype, j->dgx, position * G, G);
+        if (!r->cell->shares) sn_recurrent_zero(r->dtype, j->dgh, position * G, G);
+        sn_recurrent_zero(r->dtype, j->now, n * G, G);
+        sn_recurrent_zero(r->dtype, j->past, position * H, H);
+        return;
+    }
     float *dh = j->dh + n * H, *sums = j->sums + n * 2 * r->gates;
     const float *before = j->t ? sn_recurrent_get(r->dtype, j->args->in[5], (position - 1) * H, H, room) : j->zeros;
     const float *gates = j->kept + position * G, *extra = j->kept + r->rows * r->steps * G + position * H;
@@ -99,7 +107,7 @@ static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     char *scratch = args->scratch;
     job j = {s, args, scratch + s->dgx_at, scratch + s->dgh_at, scratch + s->now_at, scratch + s->past_at, floats(scratch, s->dh_at),
              floats(scratch, s->dc_at), floats(scratch, s->flow_at), floats(scratch, s->row_at), floats(scratch, s->sums_at),
-             args->in[6], floats(scratch, s->zeros_at), 0};
+             args->in[6], floats(scratch, s->zeros_at), plan->n_in > 8 ? args->in[8] : NULL, 0};
     size_t state_bytes = (size_t)(r->rows * r->width) * sizeof(float);
     memset(j.dh, 0, state_bytes);
     memset(j.dc, 0, state_bytes);

@@ -26,6 +26,7 @@ int64_t sn_ref_widened(const sn_type *types, int n) {
 typedef struct job {
     const sn_cell *cell;
     sn_type type; /* of x and y: the state enters its product as y shows it */
+    const int32_t *lengths; /* or NULL */
     const float *x, *w_ih, *w_hh, *b_ih, *b_hh;
     float *y, *work, *workspace;         /* work: for each row gx, extra, gh, h, c, h as it enters (twice) */
     int64_t steps, inputs, width, gates; /* T, I, H, G*H */
@@ -48,7 +49,9 @@ static void row_chunk(void *context, int64_t row) {
     float *h = gh + j->gates, *c = h + j->width, *entering = c + j->width, *shown = entering + j->width;
     int64_t kept = j->gates + j->width;
     memset(h, 0, 2 * (size_t)j->width * sizeof *h);
-    for (int64_t t = 0; t < j->steps; t++) {
+    int64_t valid = j->lengths ? sn_length(j->lengths, row, j->steps) : j->steps;
+    if (j->y) memset(j->y + (row * j->steps + valid) * j->width, 0, (size_t)((j->steps - valid) * j->width) * sizeof *j->y);
+    for (int64_t t = 0; t < valid; t++) {
         int64_t at = row * j->steps + t;
         affine(j->gates, j->inputs, j->w_ih, j->x + at * j->inputs, j->b_ih, gx);
         for (int64_t k = 0; k < j->width; k += SN_BLOCK) sn_block_put(j->type, shown, k, sn_block_size(j->width - k), h + k);
@@ -68,6 +71,7 @@ static sn_status run_recurrent(const sn_kernel_plan *plan, const sn_kernel_args 
     j.x = sn_ref_widen(plan->in[0], args->in[0], &room);
     j.w_ih = sn_ref_widen(plan->in[1], args->in[1], &room);
     j.w_hh = sn_ref_widen(plan->in[2], args->in[2], &room);
+    j.lengths = plan->n_in > 5 ? args->in[5] : NULL;
     j.b_ih = args->in[3];
     j.b_hh = args->in[4];
     j.workspace = plan->opaque[1] ? args->out[1] : NULL;

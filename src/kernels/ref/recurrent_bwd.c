@@ -8,6 +8,7 @@
 
 typedef struct job {
     const sn_cell *cell;
+    const int32_t *lengths; /* or NULL */
     const float *x, *w_ih, *w_hh, *y, *kept, *dy, *zeros;
     float *dx, *out[5];
     int64_t rows, steps, inputs, width, gates;
@@ -30,7 +31,12 @@ static void walk_row(void *context, int64_t row) {
     const float *kept = j->kept + row * j->steps * size;
     float *dh = j->state + row * 2 * H, *dc = dh + H;
     memset(dh, 0, 2 * (size_t)H * sizeof *dh);
-    for (int64_t t = j->steps - 1; t >= 0; t--) {
+    int64_t valid = j->lengths ? sn_length(j->lengths, row, j->steps) : j->steps, beyond = j->steps - valid;
+    int64_t first = (row * j->steps + valid) * j->gates;
+    memset(j->dgx + first, 0, (size_t)(beyond * j->gates) * sizeof(float));
+    memset(j->dgh + first, 0, (size_t)(beyond * j->gates) * sizeof(float));
+    if (j->dx) memset(j->dx + (row * j->steps + valid) * j->inputs, 0, (size_t)(beyond * j->inputs) * sizeof(float));
+    for (int64_t t = valid - 1; t >= 0; t--) {
         int64_t at = (row * j->steps + t) * j->gates;
         for (int64_t k = 0; k < H; k++) dh[k] += dy[t * H + k];
         const float *gates = kept + t * size, *extra = gates + j->gates;
@@ -94,6 +100,7 @@ static sn_status run_backward(const sn_kernel_plan *plan, const sn_kernel_args *
     j.y = sn_ref_widen(plan->in[5], args->in[5], &room);
     j.dy = sn_ref_widen(plan->in[7], args->in[7], &room);
     j.kept = args->in[6];
+    j.lengths = plan->n_in > 8 ? args->in[8] : NULL;
     for (int k = 1; k < 5; k++) j.out[k] = args->out[k];
     bool narrow = plan->out[0].dtype != SN_F32 && args->out[0];
     j.dx = narrow ? room : args->out[0];
