@@ -220,9 +220,17 @@ class Worker:
             raise SystemExit('the worker ended early')
         return data
 
-    def ask(self, raw):
-        self.process.stdin.write(struct.pack('=I', len(raw)) + raw)
-        self.process.stdin.flush()
+    def ask_all(self, raws):
+        """Answers in order; a few questions are on the way at a time (they fit into the pipe, so neither side waits for ever)."""
+        for i in range(0, len(raws), 8):
+            some = raws[i:i + 8]
+            for raw in some:
+                self.process.stdin.write(struct.pack('=I', len(raw)) + raw)
+            self.process.stdin.flush()
+            for raw in some:
+                yield (raw, *self.answer())
+
+    def answer(self):
         count, = struct.unpack('=I', self.read(4))
         flat = struct.unpack('=%dI' % (6 * count), self.read(24 * count))
         size, = struct.unpack('=I', self.read(4))
@@ -253,9 +261,8 @@ def byte_offsets(raw):
 def compare(program, name, path, reference, after, all_texts, check_bytes):
     worker = Worker(program, path)
     bad = tokens = 0
-    for raw in all_texts:
+    for raw, flat, decoded in worker.ask_all(all_texts):
         text = raw.decode('utf8', 'replace')
-        flat, decoded = worker.ask(raw)
         e = reference.encode(text)
         want = reference.decode(e.ids)
         want = after(want) if after else want
@@ -284,9 +291,8 @@ def against_transformers(program, path, all_texts, name):
     reference = kind.from_pretrained(path)
     worker = Worker(program, path)
     bad = 0
-    for raw in all_texts:
+    for raw, flat, _ in worker.ask_all(all_texts):
         text = raw.decode('utf8', 'replace')
-        flat, _ = worker.ask(raw)
         if list(flat[0::6]) != reference(text, truncation=False)['input_ids']:
             bad += 1
             if bad <= 3:

@@ -177,24 +177,25 @@ static void trim(const sn_tokenizer *t, const sn_tok_processor *p, const sn_tok_
 }
 
 static void place(const sn_tokenizer *t, sn_tok_work *w, sn_tok_sequence *out, bool mapped) {
-    cursor c = {w->source.data, (uint32_t)w->source.size, 0, 0};
+    /* One for begins and one for ends: many tokens may share a long stretch, and neither must run to and fro over it. */
+    cursor a = {w->source.data, (uint32_t)w->source.size, 0, 0}, b = a;
     for (size_t k = 0; k < out->count; k++) {
         const sn_tok_token *token = &w->tokens[k];
         sn_token_span from = {0, 0};
         if (token->begin < token->end && token->end <= w->text.size)
             from = (sn_token_span){sn_tok_origin(&w->text, token->begin).begin, sn_tok_origin(&w->text, token->end - 1).end};
         sn_token_span codes;
-        go_to_byte(&c, from.begin);
-        codes.begin = c.code;
-        go_to_byte(&c, from.end);
-        codes.end = c.code;
+        go_to_byte(&a, from.begin);
+        codes.begin = a.code;
+        go_to_byte(&b, from.end);
+        codes.end = b.code;
         const sn_tok_processor *p = NULL;
         for (int i = 0; (p = trimmer(t, i)); i = (int)(p - t->processors) + 1) trim(t, p, w, k, &codes);
         out->codes[k] = codes;
-        go_to_code(&c, codes.begin);
-        from.begin = c.byte;
-        go_to_code(&c, codes.end);
-        from.end = c.byte;
+        go_to_code(&a, codes.begin);
+        from.begin = a.byte;
+        go_to_code(&b, codes.end);
+        from.end = b.byte;
         out->bytes[k] = mapped ? (sn_token_span){w->given[from.begin], w->given[from.end]} : from;
     }
 }
