@@ -48,6 +48,11 @@ def pixel_inputs(size=12, channels=3):
     return dict(pixel_values=x), {"in.pixels": x.permute(0, 2, 3, 1).contiguous()}
 
 
+def sound_inputs(mels, frames):
+    x, target = torch.randn(N, mels, frames), torch.randint(5, VOCAB, (N, STEPS))
+    return dict(input_features=x, decoder_input_ids=target), {"in.sound": x.permute(0, 2, 1).contiguous(), "in.target": target.int()}
+
+
 def gpt2(**more):
     return T.GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=VOCAB, n_positions=24, bos_token_id=1, eos_token_id=2, **more)
 
@@ -73,6 +78,12 @@ def families():
     yield "vit_classes", T.ViTForImageClassification(T.ViTConfig(**IMAGE, **three)), pixel_inputs(), ["logits"]
     yield "deit", T.DeiTModel(T.DeiTConfig(**IMAGE)), pixel_inputs(), ["last_hidden_state"]
     yield "gpt2", T.GPT2Model(gpt2()), text_inputs(lengths=(7, 7), takes_types=False), ["last_hidden_state"]
+    whisper = T.WhisperConfig(d_model=8, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=12, decoder_layers=2,
+                              decoder_attention_heads=4, decoder_ffn_dim=10, num_mel_bins=6, max_source_positions=9,
+                              max_target_positions=12, vocab_size=VOCAB, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                              decoder_start_token_id=3, suppress_tokens=None, begin_suppress_tokens=None)
+    yield "whisper", T.WhisperModel(whisper), sound_inputs(6, 18), ["last_hidden_state", "encoder_last_hidden_state"]
+    yield "whisper_lm", T.WhisperForConditionalGeneration(whisper), sound_inputs(6, 18), ["logits"]
     yield "gpt2_lm", T.GPT2LMHeadModel(gpt2()), text_inputs(lengths=(7, 5), takes_types=False), ["logits"]
 
 
@@ -95,6 +106,8 @@ def published(model, tensors):
     with tempfile.TemporaryDirectory() as place:
         model.save_pretrained(place)
         out = load_file(os.path.join(place, "model.safetensors"))
+    without = {name for name, _ in model.named_buffers()} | {name for name, p in model.named_parameters() if not p.requires_grad}
+    out = {name: value for name, value in out.items() if name not in without}
     for name, p in model.named_parameters():
         p.data = kept[name]
     return out
@@ -114,11 +127,15 @@ def make(place, model, inputs, wanted):
     given, saved = inputs
     model.eval()
     fill(model)
+    shutil.rmtree(place, ignore_errors=True)
+    model.save_pretrained(place)
+    model.double()
+    given = {k: v.double() if v.is_floating_point() else v for k, v in given.items()}
     got = named(model(**given, output_hidden_states=True, return_dict=True))
     parameters = dict(model.named_parameters())
     loss = 0
     for key in wanted:
-        saved["dy." + key] = torch.randn_like(got[key])
+        saved["dy." + key] = torch.randn_like(got[key].float())
         if "in.mask" in saved and got[key].dim() == 3 and got[key].shape[1] == STEPS:  # padding is nobody's business
             for row, n in enumerate(saved["in.mask"]):
                 saved["dy." + key][row, n:] = 0
@@ -126,12 +143,10 @@ def make(place, model, inputs, wanted):
     loss.backward()
     saved.update({"grad." + k: v for k, v in published(model, {k: p.grad for k, p in parameters.items()}).items()})
     saved.update({"out." + k: v.detach() for k, v in got.items()})
-    shutil.rmtree(place, ignore_errors=True)
-    model.save_pretrained(place)
     for extra in ("generation_config.json",):
         if os.path.exists(os.path.join(place, extra)):
             os.remove(os.path.join(place, extra))
-    save_file({k: v.contiguous().clone() for k, v in saved.items()}, os.path.join(place, "golden.safetensors"))
+    save_file({k: (v.float() if v.is_floating_point() else v).contiguous().clone() for k, v in saved.items()}, os.path.join(place, "golden.safetensors"))
 
 
 def main():

@@ -79,7 +79,7 @@ typedef struct sn_graph {
     size_t n_values, value_room;
     int32_t n_inputs;
     sn_params *params; /* declared into while open, looked up when sealed; not owned */
-    struct { sn_node param, fresh; } updates[64]; /* new values of STATE parameters (batch-norm statistics) */
+    struct { sn_node param, fresh; } updates[512]; /* new values of STATE parameters (batch-norm statistics) */
     int n_updates;
     bool training;     /* dropout is emitted, batch norm uses the batch, workspaces are kept */
     char scope[256];

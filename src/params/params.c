@@ -72,7 +72,7 @@ static sn_status append(sn_params *p, const char *name, sn_shape shape, sn_init 
         return status;
     }
     p->entries[p->count] = (sn_entry){.name = copy, .shape = shape, .init = init, .offset = p->total, .count = count,
-                                      .rate = 1.0f, .trainable = !(init.flags & SN_PARAM_STATE)};
+                                      .rate = 1.0f, .trainable = !(init.flags & (SN_PARAM_STATE | SN_PARAM_FIXED))};
     *index = (int)p->count++;
     p->total += padded;
     return SN_OK;
@@ -120,7 +120,7 @@ uint16_t *sn_params_shadow_if_any(sn_params *p) { return p->shadow; }
 
 void sn_params_set_trainable(sn_params *p, int i, bool trainable) {
     sn_entry *e = &p->entries[i];
-    e->trainable = trainable && !(e->init.flags & SN_PARAM_STATE);
+    e->trainable = trainable && !(e->init.flags & (SN_PARAM_STATE | SN_PARAM_FIXED));
 }
 
 int sn_params_at(const sn_params *p, size_t offset) {

@@ -71,9 +71,10 @@ static int add_gradients(golden *t, sn_node *dy_inputs, const char **dy_names) {
             n++;
         }
     for (size_t i = 0; i < t->g->n_instrs && count < MOST; i++) {
-        if (t->g->instrs[i].op != SN_PARAM) continue;
+        int p = t->g->instrs[i].attr.leaf.index;
+        if (t->g->instrs[i].op != SN_PARAM || !sn_params_trainable(sn_pretrained_params(t->model), p)) continue;
         wrt[count] = (sn_node){t->g->instrs[i].out[0]};
-        names[count++] = sn_params_name(sn_pretrained_params(t->model), t->g->instrs[i].attr.leaf.index);
+        names[count++] = sn_params_name(sn_pretrained_params(t->model), p);
     }
     assert_ok(sn_grad(t->g, n, outputs, dy_inputs, count, wrt, dx));
     for (int i = 0; i < count; i++) want(t, dx[i], "grad.", names[i]);
