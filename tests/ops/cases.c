@@ -186,6 +186,7 @@ const sn_case sn_cases[] = {
     POOL("2x2", 2, 4, 6, 3, 2, 2, 2, 0, 2, 3),
     POOL("3x3 overlapping", 1, 7, 7, 5, 3, 3, 2, 1, 4, 4),
     POOL("odd", 2, 5, 7, 17, 2, 2, 2, 0, 2, 3),
+    POOL("2x2 of sixteens", 2, 6, 8, 32, 2, 2, 2, 0, 3, 4),
     POOL("whole", 2, 3, 4, 5, 3, 4, 1, 0, 1, 1),
 
     CELL(RNN, 1), CELL(LSTM, 4), CELL(GRU, 3),
