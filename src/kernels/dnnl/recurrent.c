@@ -118,14 +118,25 @@ void sn_recurrent_zero(sn_dtype dtype, void *to, int64_t at, int64_t n) {
     memset((char *)to + (size_t)at * size, 0, (size_t)n * size);
 }
 
+sn_status sn_recurrent_prepare(const sn_kernel_request *r, sn_kernel_plan *plan, size_t bytes,
+                               sn_status (*build)(void *state, const sn_kernel_request *r, sn_kernel_plan *plan)) {
+    SN_TRY(sn_threads_enter(r->threads));
+    if (!sn_dnnl_engine()) return plan->release = NULL, SN_ERR_BACKEND;
+    sn_recurrent_state *s = sn_alloc(1, bytes);
+    if (!s) return plan->release = NULL, SN_ERR_MEMORY;
+    sn_request_text(r, s->what);
+    s->shape = sn_recurrence_of(r);
+    plan->state = s;
+    return build(s, r, plan);
+}
+
 /* ---- the kernel ---- */
 
 typedef struct state {
-    sn_recurrence shape;
+    sn_recurrent_state base;
     sn_product inputs, step;
     bool saves;
     size_t kept_at, gh_at, h_at, c_at, before_at;
-    char what[SN_WHAT];
 } state;
 
 static void release(void *p) {
@@ -137,7 +148,7 @@ static void release(void *p) {
 
 static sn_status pack_hh(void *p, const void *from, void *to) {
     const state *s = p;
-    return sn_reorder_run(&s->step.move, from, to, NULL, s->what);
+    return sn_reorder_run(&s->step.move, from, to, NULL, s->base.what);
 }
 
 typedef struct job {
@@ -151,7 +162,7 @@ typedef struct job {
 
 static void cell_row(void *context, int64_t row) {
     const job *j = context;
-    const sn_recurrence *r = &j->s->shape;
+    const sn_recurrence *r = &j->s->base.shape;
     int64_t position = row * r->steps + j->t;
     float *gx = j->gates + position * r->gates, *gh = j->gh + row * r->gates, *h = j->h + row * r->width;
     if (j->lengths && j->t >= j->lengths[row]) {
@@ -169,27 +180,28 @@ static float *floats(char *scratch, size_t at) { return (float *)(void *)(scratc
 
 static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     const state *s = plan->state;
-    const sn_recurrence *r = &s->shape;
+    const sn_recurrence *r = &s->base.shape;
     char *scratch = args->scratch;
     const void *w_ih, *w_hh;
     job j = {.s = s, .args = args, .gh = floats(scratch, s->gh_at), .h = floats(scratch, s->h_at),
              .c = floats(scratch, s->c_at), .lengths = plan->n_in > 5 ? args->in[5] : NULL, .before = scratch + s->before_at};
     j.gates = s->saves ? args->out[1] : floats(scratch, s->kept_at);
     j.extra = j.gates + r->rows * r->steps * r->gates;
-    SN_TRY(sn_product_weights(&s->inputs, args->in[1], scratch, &w_ih, s->what));
-    SN_TRY(sn_product_weights(&s->step, args->in[2], scratch, &w_hh, s->what));
-    SN_TRY(sn_product_run(&s->inputs, args->in[0], w_ih, args->in[3], j.gates, scratch, s->what));
+    SN_TRY(sn_product_weights(&s->inputs, args->in[1], scratch, &w_ih, s->base.what));
+    SN_TRY(sn_product_weights(&s->step, args->in[2], scratch, &w_hh, s->base.what));
+    SN_TRY(sn_product_run(&s->inputs, args->in[0], w_ih, args->in[3], j.gates, scratch, s->base.what));
     memset(j.h, 0, (size_t)(r->rows * r->width) * sizeof *j.h);
     memset(j.c, 0, (size_t)(r->rows * r->width) * sizeof *j.c);
     for (j.t = 0; j.t < r->steps; j.t++) {
-        if (j.t) SN_TRY(sn_product_run(&s->step, j.before, w_hh, args->in[4], j.gh, scratch, s->what));
+        if (j.t) SN_TRY(sn_product_run(&s->step, j.before, w_hh, args->in[4], j.gh, scratch, s->base.what));
         sn_parallel(plan->threads, r->rows, cell_row, &j);
     }
     return SN_OK;
 }
 
-static sn_status build(state *s, const sn_kernel_request *q, sn_kernel_plan *plan) {
-    const sn_recurrence *r = &s->shape;
+static sn_status build(void *made, const sn_kernel_request *q, sn_kernel_plan *plan) {
+    state *s = made;
+    const sn_recurrence *r = &s->base.shape;
     int64_t positions = r->rows * r->steps;
     s->saves = q->attr->rnn.saves && !(q->unused & 2u);
     sn_product_shape inputs = {positions, r->inputs, r->gates, {r->dtype, r->inputs, 1}, {r->dtype, 1, r->inputs},
@@ -203,22 +215,15 @@ static sn_status build(state *s, const sn_kernel_request *q, sn_kernel_plan *pla
     s->h_at = sn_scratch_take(&plan->scratch, row * (size_t)r->width);
     s->c_at = sn_scratch_take(&plan->scratch, row * (size_t)r->width);
     s->before_at = r->dtype == SN_F32 ? s->h_at : sn_scratch_take(&plan->scratch, row * (size_t)r->width);
-    SN_TRY(sn_product_create(&s->inputs, &inputs, &plan->scratch, s->what));
-    SN_TRY(sn_product_create(&s->step, &step, &plan->scratch, s->what));
+    SN_TRY(sn_product_create(&s->inputs, &inputs, &plan->scratch, s->base.what));
+    SN_TRY(sn_product_create(&s->step, &step, &plan->scratch, s->base.what));
     sn_product_pack(&s->step, q, plan, 2, true, pack_hh);
     return SN_OK;
 }
 
 static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
-    SN_TRY(sn_threads_enter(r->threads));
-    if (!sn_dnnl_engine()) return SN_ERR_BACKEND;
-    state *s = sn_alloc(1, sizeof *s);
-    if (!s) return SN_ERR_MEMORY;
-    sn_request_text(r, s->what);
-    s->shape = sn_recurrence_of(r);
-    plan->state = s;
     plan->run = run;
     plan->release = release;
-    return build(s, r, plan);
+    return sn_recurrent_prepare(r, plan, sizeof(state), build);
 }
 const sn_kernel sn_dnnl_recurrent = {"dnnl:recurrent", sn_recurrent_accepts, prepare};

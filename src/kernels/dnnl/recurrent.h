@@ -44,6 +44,16 @@ typedef struct sn_recurrence {
 sn_recurrence sn_recurrence_of(const sn_kernel_request *r);
 bool sn_recurrent_accepts(const sn_kernel_request *r);
 
+/* First member of both kernels' states. */
+typedef struct sn_recurrent_state {
+    sn_recurrence shape;
+    char what[SN_WHAT];
+} sn_recurrent_state;
+/* The frame of both prepares: a state of `bytes` with its base filled, then build. plan's release must be set: it frees
+ * the state also when build fails. */
+sn_status sn_recurrent_prepare(const sn_kernel_request *r, sn_kernel_plan *plan, size_t bytes,
+                               sn_status (*build)(void *state, const sn_kernel_request *r, sn_kernel_plan *plan));
+
 /* Between f32 and the layer's dtype. */
 void sn_recurrent_put(sn_dtype dtype, const float *from, void *to, int64_t at, int64_t n);
 void sn_recurrent_zero(sn_dtype dtype, void *to, int64_t at, int64_t n);

@@ -10,12 +10,11 @@
 
 enum { DX, DW_IH, DW_HH, DB_IH, DB_HH };
 typedef struct state {
-    sn_recurrence shape;
+    sn_recurrent_state base;
     sn_product back, out[3];
     bool wanted[5];
     size_t dgx_at, dgh_at, now_at, past_at, dh_at, dc_at, flow_at, row_at, sums_at, zeros_at;
     int64_t row_floats; /* of one row in row_at */
-    char what[SN_WHAT];
 } state;
 
 static void release(void *p) {
@@ -27,7 +26,7 @@ static void release(void *p) {
 
 static sn_status pack_hh(void *p, const void *from, void *to) {
     const state *s = p;
-    return sn_reorder_run(&s->back.move, from, to, NULL, s->what);
+    return sn_reorder_run(&s->back.move, from, to, NULL, s->base.what);
 }
 
 typedef struct job {
@@ -47,7 +46,7 @@ SN_WIDE static void add(float *to, const float *from, int64_t n) {
 /* One row at position t: row holds dgx, dgh, and room for the h before and dy as f32. */
 static void cell_row(void *context, int64_t n) {
     const job *j = context;
-    const sn_recurrence *r = &j->s->shape;
+    const sn_recurrence *r = &j->s->base.shape;
     int64_t H = r->width, G = r->gates, position = n * r->steps + j->t;
     float *gx = j->row + n * j->s->row_floats, *gh = r->cell->shares ? gx : gx + r->gates, *room = gx + 2 * r->gates;
     if (j->lengths && j->t >= j->lengths[n]) {
@@ -75,7 +74,7 @@ static void cell_row(void *context, int64_t n) {
 
 /* The rows' sums in order, so that threads do not matter. */
 static void bias_gradients(const job *j) {
-    const sn_recurrence *r = &j->s->shape;
+    const sn_recurrence *r = &j->s->base.shape;
     size_t bytes = (size_t)r->gates * sizeof(float);
     for (int k = 0; k < 2; k++) {
         float *out = j->args->out[DB_IH + k];
@@ -88,13 +87,13 @@ static void bias_gradients(const job *j) {
 
 static sn_status walk(const sn_kernel_plan *plan, job *j) {
     const state *s = j->s;
-    const sn_recurrence *r = &s->shape;
+    const sn_recurrence *r = &s->base.shape;
     char *scratch = j->args->scratch;
     const void *w_hh;
-    SN_TRY(sn_product_weights(&s->back, j->args->in[2], scratch, &w_hh, s->what));
+    SN_TRY(sn_product_weights(&s->back, j->args->in[2], scratch, &w_hh, s->base.what));
     for (j->t = r->steps - 1; j->t >= 0; j->t--) {
         sn_parallel(plan->threads, r->rows, cell_row, j);
-        if (j->t) SN_TRY(sn_product_run(&s->back, j->now, w_hh, NULL, j->flow, scratch, s->what));
+        if (j->t) SN_TRY(sn_product_run(&s->back, j->now, w_hh, NULL, j->flow, scratch, s->base.what));
     }
     return SN_OK;
 }
@@ -103,7 +102,7 @@ static float *floats(char *scratch, size_t at) { return (float *)(void *)(scratc
 
 static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     const state *s = plan->state;
-    const sn_recurrence *r = &s->shape;
+    const sn_recurrence *r = &s->base.shape;
     char *scratch = args->scratch;
     job j = {s, args, scratch + s->dgx_at, scratch + s->dgh_at, scratch + s->now_at, scratch + s->past_at, floats(scratch, s->dh_at),
              floats(scratch, s->dc_at), floats(scratch, s->flow_at), floats(scratch, s->row_at), floats(scratch, s->sums_at),
@@ -119,14 +118,14 @@ static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     for (int k = 0; k < 3; k++) {
         const void *laid;
         if (!s->wanted[k]) continue;
-        SN_TRY(sn_product_weights(&s->out[k], b[k], scratch, &laid, s->what));
-        SN_TRY(sn_product_run(&s->out[k], a[k], laid, NULL, args->out[k], scratch, s->what));
+        SN_TRY(sn_product_weights(&s->out[k], b[k], scratch, &laid, s->base.what));
+        SN_TRY(sn_product_run(&s->out[k], a[k], laid, NULL, args->out[k], scratch, s->base.what));
     }
     return SN_OK;
 }
 
 static void take_scratch(state *s, size_t *total) {
-    const sn_recurrence *r = &s->shape;
+    const sn_recurrence *r = &s->base.shape;
     size_t rows = (size_t)r->rows, positions = rows * (size_t)r->steps, width = (size_t)r->width, gates = (size_t)r->gates;
     size_t size = r->dtype == SN_BF16 ? 2 : 4;
     s->row_floats = 2 * r->gates + 2 * r->width;
@@ -142,8 +141,9 @@ static void take_scratch(state *s, size_t *total) {
     s->zeros_at = sn_scratch_take(total, width * sizeof(float));
 }
 
-static sn_status build(state *s, const sn_kernel_request *q, sn_kernel_plan *plan) {
-    const sn_recurrence *r = &s->shape;
+static sn_status build(void *made, const sn_kernel_request *q, sn_kernel_plan *plan) {
+    state *s = made;
+    const sn_recurrence *r = &s->base.shape;
     int64_t positions = r->rows * r->steps, G = r->gates, H = r->width, I = r->inputs;
     const sn_product_shape back = {r->rows, G, H, {r->dtype, G, 1}, {r->dtype, H, 1}, {SN_F32, H, 1}, false, true};
     const sn_product_shape out[3] = {
@@ -151,24 +151,17 @@ static sn_status build(state *s, const sn_kernel_request *q, sn_kernel_plan *pla
         {G, positions, I, {r->dtype, 1, G}, {r->dtype, I, 1}, {SN_F32, I, 1}, false, false},
         {G, positions, H, {r->dtype, 1, G}, {r->dtype, H, 1}, {SN_F32, H, 1}, false, false}};
     take_scratch(s, &plan->scratch);
-    SN_TRY(sn_product_create(&s->back, &back, &plan->scratch, s->what));
+    SN_TRY(sn_product_create(&s->back, &back, &plan->scratch, s->base.what));
     sn_product_pack(&s->back, q, plan, 2, false, pack_hh);
     for (int k = 0; k < 5; k++) s->wanted[k] = !(q->unused >> k & 1u);
     for (int k = 0; k < 3; k++)
-        if (s->wanted[k]) SN_TRY(sn_product_create(&s->out[k], &out[k], &plan->scratch, s->what));
+        if (s->wanted[k]) SN_TRY(sn_product_create(&s->out[k], &out[k], &plan->scratch, s->base.what));
     return SN_OK;
 }
 
 static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
-    SN_TRY(sn_threads_enter(r->threads));
-    if (!sn_dnnl_engine()) return SN_ERR_BACKEND;
-    state *s = sn_alloc(1, sizeof *s);
-    if (!s) return SN_ERR_MEMORY;
-    sn_request_text(r, s->what);
-    s->shape = sn_recurrence_of(r);
-    plan->state = s;
     plan->run = run;
     plan->release = release;
-    return build(s, r, plan);
+    return sn_recurrent_prepare(r, plan, sizeof(state), build);
 }
 const sn_kernel sn_dnnl_recurrent_bwd = {"dnnl:recurrent_bwd", sn_recurrent_accepts, prepare};

@@ -9,20 +9,16 @@ static const sn_blocks_spec spec = {
              .out = "attention.output.dense", .norm = "attention.output.LayerNorm"},
     .up = "intermediate.dense", .down = "output.dense", .norm = "output.LayerNorm"};
 
-static const sn_key bert_keys[] = {
-    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),
-    SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12),
-    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0.1), SN_KEY("vocab_size", INT, vocabulary, 30522),
-    SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, 2),
-    SN_KEY("pad_token_id", INT, pad, 0), {NULL}};
-static const sn_key roberta_keys[] = {
-    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),
-    SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12),
-    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0.1), SN_KEY("vocab_size", INT, vocabulary, 50265),
-    SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, 2),
-    SN_KEY("pad_token_id", INT, pad, 1), {NULL}};
+/* The three differ in what is assumed where config.json is silent. */
+#define KEYS(words_, pad_)                                                                                            \
+    {SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),                  \
+     SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),         \
+     SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12),              \
+     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0.1), SN_KEY("vocab_size", INT, vocabulary, words_),          \
+     SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, 2),                \
+     SN_KEY("pad_token_id", INT, pad, pad_), {NULL}}
+static const sn_key bert_keys[] = KEYS(30522, 0);
+static const sn_key roberta_keys[] = KEYS(50265, 1);
 
 /* -> hidden [N,T,D]; *words: the word table */
 static sn_node base(const sn_page_build *b, int64_t first, sn_node *words) {
