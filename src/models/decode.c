@@ -293,4 +293,7 @@ static sn_status step(void *context, int64_t rows, int64_t count, const int32_t 
     return SN_OK;
 }
 
-sn_decoder sn_decoding_decoder(sn_decoding *d) { return (sn_decoder){d, d->vocabulary, d->capacity, step}; }
+/* Rows belong to inputs by their number, and every number of rows is a program: it stays what it is. */
+sn_decoder sn_decoding_decoder(sn_decoding *d) {
+    return (sn_decoder){.context = d, .vocabulary = d->vocabulary, .most_positions = d->capacity, .step = step, .fixed_rows = true};
+}
