@@ -10,7 +10,7 @@ OUT/NAME/golden.safetensors               in.*   inputs (pixels as [N,H,W,C]; te
                                           dy.*   cotangents of those outputs that were differentiated
                                           grad.* gradients of sum(out * dy) by the weights' published names
 Needs torch and transformers."""
-import json, os, shutil, sys, tempfile, warnings
+import json, os, re, shutil, sys, tempfile, warnings
 import torch
 import transformers as T
 from safetensors.torch import load_file, save_file
@@ -53,6 +53,75 @@ def sound_inputs(mels, frames):
     return dict(input_features=x, decoder_input_ids=target), {"in.sound": x.permute(0, 2, 1).contiguous(), "in.target": target.int()}
 
 
+# Models that Transformers does not publish: its network under other names, and VGG written down once more in torch.
+RESNET = [("resnet.embedder.embedder.convolution", "conv1"), ("resnet.embedder.embedder.normalization", "bn1"),
+          (r"resnet.encoder.stages.(\d+).layers.(\d+).", lambda m: f"layer{int(m[1]) + 1}.{m[2]}."),
+          (r"layer\.(\d+).convolution", lambda m: f"conv{int(m[1]) + 1}"), (r"layer\.(\d+).normalization", lambda m: f"bn{int(m[1]) + 1}"),
+          ("shortcut.convolution", "downsample.0"), ("shortcut.normalization", "downsample.1"), ("classifier.1", "fc")]
+
+
+class Saved(torch.nn.Module):
+    """A model that saves itself with a config.json of its own and with names that `renames` (regular expressions) change."""
+    renames, config = [], {}
+
+    def tie_weights(self):
+        pass
+
+    def renamed(self, name):
+        for pattern, to in self.renames:
+            name = re.sub(pattern, to, name)
+        return name
+
+    def save_pretrained(self, place):
+        os.makedirs(place, exist_ok=True)
+        save_file({self.renamed(k): v.contiguous().clone() for k, v in self.state_dict().items()}, os.path.join(place, "model.safetensors"))
+        with open(os.path.join(place, "config.json"), "w") as file:
+            file.write(json.dumps(self.config, indent=2) + "\n")
+
+
+class Renamed(Saved):
+    def __init__(self, model, renames, **config):
+        super().__init__()
+        self.model, self.renames, self.config = model, [("^model.", "")] + renames, config
+
+    def forward(self, **given):
+        return self.model(**given)
+
+
+class VGG(Saved):
+    def __init__(self, depth, norms, timm, num_classes, num_channels, widths, hidden_size):
+        super().__init__()
+        self.timm, self.config = timm, dict(num_classes=num_classes, num_channels=num_channels, widths=widths, hidden_size=hidden_size)
+        self.config.update({"architecture": f"vgg{depth}"} if timm else {"model_type": "vgg", "depth": depth, "batch_norm": norms})
+        layers, last, nn = [], num_channels, torch.nn
+        for width, convs in zip(widths, {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3)}[depth]):
+            for _ in range(convs):
+                layers += [nn.Conv2d(last, width, 3, padding=1)] + ([nn.BatchNorm2d(width)] if norms else []) + [nn.ReLU()]
+                last = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        if timm:
+            self.pre_logits = nn.ModuleDict({"fc1": nn.Conv2d(last, hidden_size, 7), "fc2": nn.Conv2d(hidden_size, hidden_size, 1)})
+            self.head = nn.ModuleDict({"fc": nn.Linear(hidden_size, num_classes)})
+        else:
+            self.classifier = nn.Sequential(nn.Linear(last * 49, hidden_size), nn.ReLU(), nn.Dropout(), nn.Linear(hidden_size, hidden_size),
+                                            nn.ReLU(), nn.Dropout(), nn.Linear(hidden_size, num_classes))
+
+    def forward(self, pixel_values, **_):
+        x, states, F = pixel_values, [], torch.nn.functional
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, torch.nn.MaxPool2d):
+                states.append(x)
+        got = {"hidden_states": states, "last_hidden_state": x}
+        if self.timm:
+            x = F.adaptive_avg_pool2d(x, (max(7, x.shape[2]), max(7, x.shape[3])))
+            x = F.relu(self.pre_logits["fc2"](F.relu(self.pre_logits["fc1"](x)))).mean((2, 3))
+            return {**got, "pooler_output": x, "logits": self.head["fc"](x)}
+        x = self.classifier[:6](F.adaptive_avg_pool2d(x, 7).flatten(1))
+        return {**got, "pooler_output": x, "logits": self.classifier[6](x)}
+
+
 def gpt2(**more):
     return T.GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=VOCAB, n_positions=24, bos_token_id=1, eos_token_id=2, **more)
 
@@ -84,6 +153,20 @@ def families():
                               decoder_start_token_id=3, suppress_tokens=None, begin_suppress_tokens=None)
     yield "whisper", T.WhisperModel(whisper), sound_inputs(6, 18), ["last_hidden_state", "encoder_last_hidden_state"]
     yield "whisper_lm", T.WhisperForConditionalGeneration(whisper), sound_inputs(6, 18), ["logits"]
+    basic = dict(num_channels=2, embedding_size=6, hidden_sizes=[6, 8], depths=[1, 2], layer_type="basic")
+    neck = dict(num_channels=2, embedding_size=6, hidden_sizes=[8, 12], depths=[2, 1], layer_type="bottleneck")
+    yield "resnet", T.ResNetModel(T.ResNetConfig(**basic)), pixel_inputs(21, 2), ["last_hidden_state", "pooler_output"]
+    yield "resnet_classes", T.ResNetForImageClassification(T.ResNetConfig(**neck, **three, downsample_in_first_stage=True)), \
+        pixel_inputs(21, 2), ["logits"]
+    yield "resnet_early", T.ResNetForImageClassification(T.ResNetConfig(**neck, **three, downsample_in_bottleneck=True)), \
+        pixel_inputs(21, 2), ["logits"]
+    timm = T.ResNetConfig(num_channels=1, embedding_size=64, hidden_sizes=[8, 12], depths=[1, 1], layer_type="bottleneck", **three)
+    yield "resnet_timm", Renamed(T.ResNetForImageClassification(timm), RESNET, architecture="resnet50", num_classes=3,
+                                 num_channels=1, model_args={"layers": [1, 1], "channels": [2, 3]}), pixel_inputs(15, 1), ["logits"]
+    small = dict(num_classes=3, num_channels=1, widths=[2, 3, 4, 4, 4], hidden_size=5)
+    yield "vgg", VGG(16, False, False, **small), pixel_inputs(64, 1), ["logits"]
+    yield "vgg_bn", VGG(11, True, False, **small), pixel_inputs(45, 1), ["logits"]
+    yield "vgg_timm", VGG(13, False, True, **small), pixel_inputs(50, 1), ["logits"]
     yield "gpt2_lm", T.GPT2LMHeadModel(gpt2()), text_inputs(lengths=(7, 5), takes_types=False), ["logits"]
 
 
@@ -95,6 +178,11 @@ def fill(model):
             p.data = 1 + 0.2 * torch.randn_like(p)
         elif p.dim() == 1:
             torch.nn.init.normal_(p, 0, 0.1)
+    for name, b in model.named_buffers():  # batch norm
+        if name.endswith("running_mean"):
+            torch.nn.init.normal_(b, 0, 0.3)
+        elif name.endswith("running_var"):
+            torch.nn.init.uniform_(b, 0.5, 1.5)
     model.tie_weights()
 
 
@@ -106,7 +194,9 @@ def published(model, tensors):
     with tempfile.TemporaryDirectory() as place:
         model.save_pretrained(place)
         out = load_file(os.path.join(place, "model.safetensors"))
-    without = {name for name, _ in model.named_buffers()} | {name for name, p in model.named_parameters() if not p.requires_grad}
+    renamed = getattr(model, "renamed", lambda name: name)
+    without = {renamed(name) for name, _ in model.named_buffers()}
+    without |= {renamed(name) for name, p in model.named_parameters() if not p.requires_grad}
     out = {name: value for name, value in out.items() if name not in without}
     for name, p in model.named_parameters():
         p.data = kept[name]
@@ -120,7 +210,7 @@ def named(outputs):
             got[key] = value
         elif key.endswith("hidden_states") and value is not None:
             got.update({f"{key}.{i}": h for i, h in enumerate(value)})
-    return got
+    return {key: value.permute(0, 2, 3, 1) if value.dim() == 4 else value for key, value in got.items()}  # pictures: [N,H,W,C]
 
 
 def make(place, model, inputs, wanted):

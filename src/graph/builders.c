@@ -115,23 +115,28 @@ sn_node sn_conv_op(sn_graph *g, sn_node x, sn_node weight, sn_node bias, const s
     return sn_emit(g, SN_CONV, (sn_node[]){x, weight, bias}, 3, &attr);
 }
 
-static sn_node pool(sn_graph *g, sn_op op, sn_node x, int kernel_h, int kernel_w, int stride_h, int stride_w) {
+static sn_node pool(sn_graph *g, sn_op op, sn_node x, int kernel_h, int kernel_w, int stride_h, int stride_w, int pad) {
     if (x.id < 0) return SN_NO_NODE;
     sn_attr attr = {0};
     attr.pool.kernel[0] = kernel_h;
     attr.pool.kernel[1] = kernel_w;
     attr.pool.stride[0] = stride_h;
     attr.pool.stride[1] = stride_w;
+    for (int i = 0; i < 4; i++) attr.pool.pad[i] = pad;
     for (int i = 0; i < 2; i++) attr.pool.in_size[i] = (int32_t)sn_dim(g, x, 1 + i);
     return emit1(g, op, x, &attr);
 }
 
 sn_node sn_maxpool(sn_graph *g, sn_node x, int kernel_h, int kernel_w, int stride_h, int stride_w) {
-    return pool(g, SN_MAXPOOL, x, kernel_h, kernel_w, stride_h, stride_w);
+    return pool(g, SN_MAXPOOL, x, kernel_h, kernel_w, stride_h, stride_w, 0);
+}
+
+sn_node sn_maxpool_padded(sn_graph *g, sn_node x, int kernel, int stride, int pad) {
+    return pool(g, SN_MAXPOOL, x, kernel, kernel, stride, stride, pad);
 }
 
 sn_node sn_avgpool(sn_graph *g, sn_node x, int kernel_h, int kernel_w, int stride_h, int stride_w) {
-    return pool(g, SN_AVGPOOL, x, kernel_h, kernel_w, stride_h, stride_w);
+    return pool(g, SN_AVGPOOL, x, kernel_h, kernel_w, stride_h, stride_w, 0);
 }
 
 sn_node sn_recurrent(sn_graph *g, sn_op kind, sn_node x, sn_node lengths, sn_node w_ih, sn_node w_hh, sn_node b_ih,

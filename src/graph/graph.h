@@ -144,6 +144,7 @@ sn_node sn_linear_op(sn_graph *g, sn_node x, sn_node weight, sn_node bias);
 typedef struct sn_conv { int stride[2], pad[4], dilation[2], groups; } sn_conv; /* zero stride, dilation, groups mean 1 */
 sn_node sn_conv_op(sn_graph *g, sn_node x, sn_node weight, sn_node bias, const sn_conv *conv);
 sn_node sn_maxpool(sn_graph *g, sn_node x, int kernel_h, int kernel_w, int stride_h, int stride_w);
+sn_node sn_maxpool_padded(sn_graph *g, sn_node x, int kernel, int stride, int pad); /* square; padding never wins */
 sn_node sn_avgpool(sn_graph *g, sn_node x, int kernel_h, int kernel_w, int stride_h, int stride_w);
 /* kind: SN_RNN, SN_LSTM or SN_GRU. x [N,T,I] -> [N,T,H], 0 beyond lengths [N] (may be SN_NO_NODE); PyTorch's
  * parameter shapes. */

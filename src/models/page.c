@@ -33,6 +33,26 @@ sn_status sn_page_find(const char *model_type, const sn_page **out) {
     return status;
 }
 
+static bool is_timm(const sn_page *page, const char *architecture) {
+    for (const char *const *p = page->timm; p && *p; p++)
+        if (!strncmp(*p, architecture, strlen(*p))) return true;
+    return false;
+}
+
+sn_status sn_page_find_for(const json_t *json, const sn_page **out) {
+    const char *type, *architecture;
+    SN_TRY(sn_json_string(json, "model_type", NULL, &type));
+    if (type) return sn_page_find(type, out);
+    SN_TRY(sn_json_string(json, "architecture", NULL, &architecture));
+    if (!architecture) SN_FAIL(SN_ERR_FORMAT, "config.json has no \"model_type\"");
+    for (int i = 0; i < PAGES; i++)
+        if (is_timm(pages[i], architecture)) {
+            *out = pages[i];
+            return SN_OK;
+        }
+    SN_FAIL(SN_ERR_UNSUPPORTED, "\"architecture\": \"%s\" of timm is not known", architecture);
+}
+
 /* ---- config ---- */
 
 static const struct {

@@ -66,6 +66,8 @@ typedef struct sn_page_build {
     sn_page_out *out;
     const char *architecture; /* "BertForMaskedLM"; "" when config.json says none */
     const struct sn_weights *weights; /* while they are being loaded; else NULL */
+    bool fold;                        /* batch norms go into their convolutions (nn/convnet.h) */
+    struct sn_folds *folds;           /* remembers which, while loading; else NULL */
 } sn_page_build;
 
 /* What a decoding session must know of a decoder before it builds one. */
@@ -88,8 +90,11 @@ typedef struct sn_page {
     void (*encode)(const sn_page_build *b);
     void (*decode)(const sn_page_build *b);
     void (*cross)(const sn_page_build *b, sn_node *keys, sn_node *values);
+    const char *const *timm; /* beginnings of timm's "architecture" that this page builds; NULL-terminated or NULL */
 } sn_page;
 
+/* Row for a config.json: by its "model_type", or by timm's "architecture". */
+sn_status sn_page_find_for(const json_t *json, const sn_page **out);
 /* Row by config.json's model_type; the error lists what is known. */
 sn_status sn_page_find(const char *model_type, const sn_page **out);
 /* Fills the config from its object by the page's keys; a value of a wrong type names the key. */

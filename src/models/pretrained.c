@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/parallel.h"
+#include "nn/convnet.h"
 #include "params/weights.h"
 
 struct sn_pretrained {
@@ -13,13 +14,15 @@ struct sn_pretrained {
     sn_page_config c;
     sn_params *params;
     int threads;
-    bool bf16;
+    bool bf16, fold;
+    sn_folds folds;
     sn_isa isa;
 };
 
 void sn_pretrained_free(sn_pretrained *m) {
     if (!m) return;
     sn_params_free(m->params);
+    sn_folds_free(&m->folds);
     json_decref(m->config);
     sn_free(m->architecture);
     sn_free(m->path);
@@ -49,12 +52,12 @@ static void make_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_sizes
     if (training) in->rows = sn_input(g, SN_I64, SN_SHAPE(s->rows));
 }
 
-static sn_status build(const sn_pretrained *m, const sn_weights *weights, const sn_page_sizes *sizes, bool training, sn_graph **g,
+static sn_status build(const sn_pretrained *m, const sn_weights *weights, sn_folds *folds, const sn_page_sizes *sizes, bool training, sn_graph **g,
                        sn_page_in *in, sn_page_out *out) {
     SN_TRY(sn_graph_create(m->params, training, g));
     out->n = 0;
     make_inputs(m, *g, sizes, training, in);
-    sn_page_build b = {*g, &m->c, in, out, m->architecture, weights};
+    sn_page_build b = {*g, &m->c, in, out, m->architecture, weights, m->fold, folds};
     m->page->build(&b);
     sn_status status = sn_graph_check(*g);
     if (status == SN_OK) return SN_OK;
@@ -65,7 +68,7 @@ static sn_status build(const sn_pretrained *m, const sn_weights *weights, const 
 
 sn_status sn_pretrained_graph(const sn_pretrained *m, const sn_page_sizes *sizes, bool training, sn_graph **g,
                               sn_page_in *in, sn_page_out *out) {
-    return build(m, NULL, sizes, training, g, in, out);
+    return build(m, NULL, NULL, sizes, training, g, in, out);
 }
 
 bool sn_pretrained_bf16(const sn_pretrained *m) { return m->bf16; }
@@ -75,7 +78,7 @@ static sn_status part(const sn_pretrained *m, sn_graph *g, const sn_page_in *in,
                       const char *name, sn_node *node) {
     sn_page_out *out = sn_alloc(1, sizeof *out);
     if (!out) return SN_ERR_MEMORY;
-    sn_page_build b = {g, &m->c, in, out, m->architecture, NULL};
+    sn_page_build b = {g, &m->c, in, out, m->architecture, NULL, m->fold, NULL};
     build_part(&b);
     *node = sn_page_get(out, name);
     sn_free(out);
@@ -98,7 +101,7 @@ sn_status sn_pretrained_decode(const sn_pretrained *m, sn_graph *g, const sn_pag
 
 sn_status sn_pretrained_cross(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *keys, sn_node *values) {
     if (!m->page->cross) return lacks(m, "cross-attention");
-    sn_page_build b = {g, &m->c, in, NULL, m->architecture, NULL};
+    sn_page_build b = {g, &m->c, in, NULL, m->architecture, NULL, m->fold, NULL};
     m->page->cross(&b, keys, values);
     return sn_graph_check(g);
 }
@@ -113,14 +116,12 @@ sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, cons
 
 static sn_status read_config(sn_pretrained *m) {
     sn_buf path = {0};
-    const char *type = NULL, *architecture = NULL;
+    const char *architecture = NULL;
     sn_buf_printf(&path, "%s/config.json", m->path);
     sn_status status = sn_buf_check(&path);
     if (status == SN_OK) status = sn_json_read(path.data, &m->config);
     if (status == SN_OK && !json_is_object(m->config)) status = sn_fail(SN_ERR_FORMAT, "config.json is not an object");
-    if (status == SN_OK) status = sn_json_string(m->config, "model_type", NULL, &type);
-    if (status == SN_OK && !type) status = sn_fail(SN_ERR_FORMAT, "config.json has no \"model_type\"");
-    if (status == SN_OK) status = sn_page_find(type, &m->page);
+    if (status == SN_OK) status = sn_page_find_for(m->config, &m->page);
     const json_t *first = json_array_get(json_object_get(m->config, "architectures"), 0);
     architecture = json_is_string(first) ? json_string_value(first) : "";
     if (status == SN_OK) {
@@ -140,7 +141,9 @@ static bool matches(const char *pattern, const char *name) {
 }
 
 static bool is_ignored(void *context, const char *name) {
-    const sn_page *page = context;
+    const sn_pretrained *m = context;
+    const sn_page *page = m->page;
+    if (sn_folds_have(&m->folds, name)) return true;
     for (const char *const *p = page->ignored; p && *p; p++)
         if (matches(*p, name)) return true;
     return false;
@@ -153,7 +156,7 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     sn_page_out *out = sn_alloc(1, sizeof *out);
     if (!out) return SN_ERR_MEMORY;
     sn_page_sizes least = {.rows = 1, .steps = 2, .frames = 2 * m->c.positions, .target_steps = 2};
-    sn_status status = build(m, weights, &least, false, &g, &in, out);
+    sn_status status = build(m, weights, &m->folds, &least, false, &g, &in, out);
     sn_free(out);
     if (status != SN_OK) return status;
     sn_graph_free(g);
@@ -164,7 +167,8 @@ static sn_status load(sn_pretrained *m) {
     sn_weights *weights;
     SN_TRY(sn_weights_open(m->path, &weights));
     sn_status status = declare(m, weights);
-    if (status == SN_OK) status = sn_params_load_but(m->params, weights, "", is_ignored, (void *)(uintptr_t)m->page);
+    if (status == SN_OK) status = sn_params_load_but(m->params, weights, "", is_ignored, m);
+    if (status == SN_OK) status = sn_folds_apply(&m->folds, m->params, weights);
     if (status != SN_OK) status = sn_fail_at(sn_weights_path(weights), 0, NULL);
     sn_weights_free(weights);
     return status;
@@ -175,6 +179,7 @@ static sn_status set_machine(sn_pretrained *m, const sn_pretrained_options *o) {
     if (strcmp(precision, "auto") && strcmp(precision, "f32"))
         SN_FAIL(SN_ERR_USAGE, "precision \"%s\": it is auto or f32", precision);
     m->threads = o && o->threads > 0 ? o->threads : sn_threads_available();
+    m->fold = o && o->fold;
     m->isa = sn_isa_detect();
     m->bf16 = !strcmp(precision, "auto") && sn_isa_bf16(m->isa);
     return SN_OK;

@@ -17,7 +17,7 @@ typedef struct gpt2 {
 } gpt2;
 
 static void open_gpt2(gpt2 *t) {
-    sn_pretrained_options options = {2, "f32"};
+    sn_pretrained_options options = {.threads = 2, .precision = "f32"};
     assert_ok(sn_pretrained_open(SN_TEST_ROOT "/golden/pages/gpt2_lm", &options, &t->model));
     assert_ok(sn_weights_open(SN_TEST_ROOT "/golden/pages/gpt2_lm/golden.safetensors", &t->golden));
     t->ids = sn_weights_find(t->golden, "in.ids")->data;

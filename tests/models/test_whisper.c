@@ -49,7 +49,7 @@ static float *encode(const sn_pretrained *m, const sn_tensor_view *sound, int64_
 static void transcribing_in_pieces_is_the_whole(void **state) {
     (void)state;
     static const int64_t ways[][STEPS] = {{1, 1, 1, 1, 1, 1, 1}, {7}, {3, 1, 1, 2}};
-    sn_pretrained_options options = {2, "f32"};
+    sn_pretrained_options options = {.threads = 2, .precision = "f32"};
     sn_pretrained *m;
     sn_weights *golden;
     sn_decoding *d;
