@@ -22,6 +22,9 @@ N, STEPS, VOCAB = 2, 7, 40
 TEXT = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=VOCAB,
             max_position_embeddings=24)
 IMAGE = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, image_size=12, patch_size=4)
+# models of two towers
+SMALL = dict(hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12)
+SMALL_TEXT, SMALL_IMAGE = {**TEXT, **SMALL, "max_position_embeddings": 12}, {**IMAGE, **SMALL, "image_size": 8}
 
 
 def text(lengths=(7, 4), low=5, types=2):
@@ -43,8 +46,8 @@ def text_inputs(pad=0, types=2, lengths=(7, 4), takes_types=True):
     return given, saved
 
 
-def pixel_inputs(size=12, channels=3):
-    x = torch.randn(N, channels, size, size)
+def pixel_inputs(size=12, channels=3, width=None):
+    x = torch.randn(N, channels, size, width or size)
     return dict(pixel_values=x), {"in.pixels": x.permute(0, 2, 3, 1).contiguous()}
 
 
@@ -122,8 +125,8 @@ class VGG(Saved):
         return {**got, "pooler_output": x, "logits": self.classifier[6](x)}
 
 
-def gpt2(**more):
-    return T.GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=VOCAB, n_positions=24, bos_token_id=1, eos_token_id=2, **more)
+def gpt2(n_embd=16, **more):
+    return T.GPT2Config(n_embd=n_embd, n_layer=2, n_head=2, vocab_size=VOCAB, n_positions=24, bos_token_id=1, eos_token_id=2, **more)
 
 
 # name: (model, inputs, outputs that are differentiated)
@@ -167,11 +170,136 @@ def families():
     yield "vgg", VGG(16, False, False, **small), pixel_inputs(64, 1), ["logits"]
     yield "vgg_bn", VGG(11, True, False, **small), pixel_inputs(45, 1), ["logits"]
     yield "vgg_timm", VGG(13, False, True, **small), pixel_inputs(50, 1), ["logits"]
+    yield "vision_encoder_decoder", *captioner(gpt2(n_embd=8))
+    yield "vision_encoder_decoder_bert", *captioner(T.BertConfig(**SMALL_TEXT), hidden_size=6)
+    yield from pairs()
+    yield "deit_classes", T.DeiTForImageClassification(T.DeiTConfig(**IMAGE, **three)), pixel_inputs(), ["logits"]
+    yield "deit_teacher", T.DeiTForImageClassificationWithTeacher(T.DeiTConfig(**IMAGE, **three)), pixel_inputs(), ["logits"]
+    dino = {**IMAGE, **SMALL, "mlp_ratio": 2}
+    del dino["intermediate_size"]
+    yield "dinov2", T.Dinov2Model(T.Dinov2Config(**dino)), pixel_inputs(), ["last_hidden_state", "pooler_output"]
+    yield "dinov2_larger", T.Dinov2Model(T.Dinov2Config(**dino)), pixel_inputs(28, width=8), ["last_hidden_state"]
+    yield "dinov2_classes", T.Dinov2ForImageClassification(T.Dinov2Config(**dino, **three, use_swiglu_ffn=True)), pixel_inputs(), ["logits"]
+    registers = T.Dinov2WithRegistersConfig(**dino, **three, num_register_tokens=2)
+    yield "dinov2_registers", T.Dinov2WithRegistersForImageClassification(registers), pixel_inputs(), ["logits"]
+    yield "dinov2_registers_smaller", T.Dinov2WithRegistersModel(T.Dinov2WithRegistersConfig(
+        **{**dino, "image_size": 28}, num_register_tokens=2)), pixel_inputs(12, width=20), ["last_hidden_state"]
+    vilt = T.ViltConfig(**{**SMALL_TEXT, **SMALL_IMAGE}, **three)
+    yield "vilt", shuffled(T.ViltModel)(vilt), joint_inputs(), ["pooler_output"]
+    yield "vilt_answers", shuffled(T.ViltForQuestionAnswering)(vilt), joint_inputs(), ["logits"]
     yield "gpt2_lm", T.GPT2LMHeadModel(gpt2()), text_inputs(lengths=(7, 5), takes_types=False), ["logits"]
+
+
+def captioner(decoder, **encoder):
+    """ViT and a decoder with cross-attention; the ids of the decoder are the target."""
+    config = T.VisionEncoderDecoderConfig.from_encoder_decoder_configs(T.ViTConfig(**{**SMALL_IMAGE, **encoder}), decoder)
+    given, saved = pixel_inputs(8)
+    ids = torch.randint(5, VOCAB, (N, STEPS))
+    return T.VisionEncoderDecoderModel(config), ({**given, "decoder_input_ids": ids}, {**saved, "in.target": ids.int()}), \
+        ["logits", "encoder_last_hidden_state"]
+
+
+def pair_inputs(end=None, takes_types=False, lengths=(7, 4), mask=True):
+    """A picture and a text; `end`: the id that closes each text, and pads it."""
+    given, saved = text_inputs(pad=end or 0, takes_types=takes_types, lengths=lengths)
+    if end is not None:
+        given["input_ids"].clamp_(max=end - 1)
+        for row, n in enumerate(lengths):
+            given["input_ids"][row, n - 1:] = end
+        saved["in.ids"] = given["input_ids"].int()
+    if not mask:
+        del given["attention_mask"]
+    pixels, saved_pixels = pixel_inputs(8)
+    return {**given, **pixels}, {**saved, **saved_pixels}
+
+
+def pairs():
+    """Models that compare pictures and texts."""
+    outputs = ["logits_per_image", "text_embeds", "image_embeds"]
+    both = lambda text, image, **more: dict(text_config={**SMALL_TEXT, **text}, vision_config={**SMALL_IMAGE, **image}, **more)
+    text = {**SMALL_TEXT, "eos_token_id": VOCAB - 1, "projection_dim": 6}
+    yield "clip", T.CLIPModel(T.CLIPConfig(**both({"eos_token_id": VOCAB - 1}, {}, projection_dim=6))), pair_inputs(VOCAB - 1), outputs
+    yield "clip_text", T.CLIPTextModel(T.CLIPTextConfig(**{**text, "eos_token_id": 2})), drop_pixels(pair_inputs(VOCAB - 1)), \
+        ["last_hidden_state", "pooler_output"]
+    yield "clip_text_embeds", T.CLIPTextModelWithProjection(T.CLIPTextConfig(**text)), drop_pixels(pair_inputs(VOCAB - 1)), ["text_embeds"]
+    yield "clip_vision", T.CLIPVisionModel(T.CLIPVisionConfig(**SMALL_IMAGE)), pixel_inputs(8), ["last_hidden_state", "pooler_output"]
+    yield "clip_vision_embeds", T.CLIPVisionModelWithProjection(T.CLIPVisionConfig(**SMALL_IMAGE, projection_dim=6)), \
+        pixel_inputs(8), ["image_embeds"]
+    yield "chinese_clip", T.ChineseCLIPModel(T.ChineseCLIPConfig(**both({}, {"hidden_size": 6}, projection_dim=6))), \
+        pair_inputs(takes_types=True), outputs
+    yield "siglip", T.SiglipModel(T.SiglipConfig(**both({}, {}))), pair_inputs(lengths=(7, 7), mask=False), outputs
+    yield "siglip_vision", T.SiglipVisionModel(T.SiglipVisionConfig(**SMALL_IMAGE)), pixel_inputs(8), ["last_hidden_state", "pooler_output"]
+
+
+def drop_pixels(inputs):
+    given, saved = inputs
+    return {k: v for k, v in given.items() if k != "pixel_values"}, {k: v for k, v in saved.items() if k != "in.pixels"}
+
+
+def joint_inputs():
+    """Text and a picture of 2 x 3 patches as one sequence; the mask covers both."""
+    given, saved = text_inputs()
+    pixels, saved_pixels = pixel_inputs(8, width=12)
+    mask = torch.cat([given["attention_mask"], torch.ones(N, 1 + 2 * 3, dtype=torch.long)], 1)
+    return {**given, **pixels, "pixel_mask": torch.ones(N, 8, 12)}, {**saved, **saved_pixels, "in.mask": mask.int()}
+
+
+def shuffled(kind):
+    """ViLT puts the patches in random order: what does not depend on it."""
+    class Same(kind):
+        def forward(self, **given):
+            out = super().forward(**given)
+            return {k: v for k, v in out.items() if k in ("pooler_output", "logits")}
+    Same.__name__ = kind.__name__
+    return Same
+
+
+def blips():
+    text = {**SMALL_TEXT, "encoder_hidden_size": 8, "bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 3, "pad_token_id": 0}
+    config = T.BlipConfig(text_config=text, vision_config=SMALL_IMAGE, projection_dim=6, image_text_hidden_size=6)
+    target = torch.randint(5, VOCAB, (N, 5))
+    given, saved = pixel_inputs(8)
+    yield "blip_captions", T.BlipForConditionalGeneration(config), ({**given, "input_ids": target}, {**saved, "in.target": target.int()}), \
+        ["logits", "last_hidden_state"]
+    given, saved = pair_inputs()
+    config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = 1
+    yield "blip_answers", Answers(config), ({**given, "decoder_input_ids": target}, {**saved, "in.target": target.int()}), ["logits"]
+    yield "blip_retrieval", Retrieval(config), pair_inputs(), ["itm_score", "logits_per_image"]
+    yield "blip", Base(config), pair_inputs(), ["logits_per_image", "multimodal_embeds"]
+
+
+class Answers(T.BlipForQuestionAnswering):
+    """forward keeps the logits of the answer to itself."""
+    def forward(self, input_ids, pixel_values, attention_mask, decoder_input_ids, **more):
+        image = self.vision_model(pixel_values=pixel_values)[0]
+        question = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, encoder_hidden_states=image)[0]
+        return self.text_decoder(input_ids=decoder_input_ids, encoder_hidden_states=question, encoder_attention_mask=attention_mask)
+
+
+class Retrieval(T.BlipForImageTextRetrieval):
+    """Both of the answers that forward chooses from."""
+    def forward(self, **given):
+        out = super().forward(**given)
+        return {"itm_score": out.itm_score, "last_hidden_state": out.last_hidden_state, "question_embeds": out.question_embeds,
+                "logits_per_image": super().forward(**{**given, "use_itm_head": False}).itm_score}
+
+
+class Base(T.BlipModel):
+    """With the text that has seen the picture."""
+    def forward(self, **given):
+        out = super().forward(**given)
+        asked = {k: given[k] for k in ("input_ids", "pixel_values", "attention_mask")}
+        return {**{k: v for k, v in out.items() if torch.is_tensor(v)}, "multimodal_embeds": self.get_multimodal_features(**asked)}
+
+
+Answers.__name__, Retrieval.__name__ = "BlipForQuestionAnswering", "BlipForImageTextRetrieval"  # what is saved
+Base.__name__ = "BlipModel"
 
 
 def fill(model):
     for name, p in model.named_parameters():
+        if name.endswith("mask_token"):  # pretraining's
+            p.requires_grad_(False)
         if p.dim() > 1:
             torch.nn.init.normal_(p, 0, 0.3)
         elif "norm" in name.lower() and name.endswith("weight") or "ln_" in name and name.endswith("weight"):
@@ -226,7 +354,7 @@ def make(place, model, inputs, wanted):
     loss = 0
     for key in wanted:
         saved["dy." + key] = torch.randn_like(got[key].float())
-        if "in.mask" in saved and got[key].dim() == 3 and got[key].shape[1] == STEPS:  # padding is nobody's business
+        if "in.mask" in saved and saved["in.mask"].dim() == 1 and got[key].dim() == 3 and got[key].shape[1] == STEPS:  # padding is nobody's business
             for row, n in enumerate(saved["in.mask"]):
                 saved["dy." + key][row, n:] = 0
         loss = loss + (got[key] * saved["dy." + key]).sum()

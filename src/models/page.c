@@ -2,6 +2,7 @@
 #include "models/page.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "params/weights.h"
 
@@ -75,6 +76,19 @@ static sn_status read_act(const json_t *json, const char *key, sn_act *act) {
             "gelu_pytorch_tanh, quick_gelu, relu, silu, swish, tanh", key, text);
 }
 
+static sn_status read_only(const json_t *value, const sn_key *key) {
+    json_t *only = json_loads(key->only, JSON_DECODE_ANY, NULL);
+    if (!only) return SN_ERR_MEMORY;
+    bool same = json_equal(only, value);
+    json_decref(only);
+    if (same) return SN_OK;
+    char *found = json_dumps(value, JSON_ENCODE_ANY);
+    sn_status status = sn_fail(SN_ERR_UNSUPPORTED, "\"%s\": only %s is possible, found %.80s", key->name, key->only,
+                               found ? found : "something else");
+    free(found);
+    return status;
+}
+
 static sn_status read_key(const json_t *json, const sn_key *key, void *at) {
     const json_t *value = json_object_get(json, key->name);
     bool none = !value || json_is_null(value);
@@ -102,20 +116,52 @@ static sn_status read_key(const json_t *json, const sn_key *key, void *at) {
         *to = (sn_act)key->fallback;
         return none ? SN_OK : read_act(json, key->name, to);
     }
+    case SN_KEY_ONLY: return none ? SN_OK : read_only(value, key);
     }
     return SN_OK;
 }
 
+/* The nested config `part` of `json`. CLIP's first configs have it as "<key>_dict" too, which then counts alone. */
+static sn_status read_part(const json_t *json, const sn_page_part *part, sn_page_config **out) {
+    char dict[64];
+    const sn_page *page = part->page;
+    (void)snprintf(dict, sizeof dict, "%s_dict", part->key);
+    const json_t *object = json_object_get(json, dict);
+    if (!json_is_object(object)) object = json_object_get(json, part->key);
+    if (object && !json_is_object(object) && !json_is_null(object)) SN_FAIL(SN_ERR_FORMAT, "\"%s\" is not an object", part->key);
+    if (json_is_null(object)) object = NULL;
+    if (!page) {
+        const char *type = NULL;
+        if (object) SN_TRY(sn_json_string(object, "model_type", NULL, &type));
+        if (!type) SN_FAIL(SN_ERR_FORMAT, "\"%s\" has no \"model_type\"", part->key);
+        SN_TRY(sn_page_find(type, &page));
+        if (page->parts[0].key) SN_FAIL(SN_ERR_UNSUPPORTED, "\"%s\" cannot be a %s", part->key, type);
+    }
+    *out = sn_alloc(1, sizeof **out);
+    return *out ? sn_page_read(page, object, *out) : SN_ERR_MEMORY;
+}
+
+void sn_page_config_free(sn_page_config *c) {
+    for (int i = 0; i < SN_PAGE_PARTS; i++) {
+        if (!c->part[i]) continue;
+        sn_page_config_free(c->part[i]);
+        sn_free(c->part[i]);
+        c->part[i] = NULL;
+    }
+}
+
 sn_status sn_page_read(const sn_page *page, const json_t *json, sn_page_config *c) {
-    *c = (sn_page_config){.json = json};
+    *c = (sn_page_config){.json = json, .page = page};
     for (const sn_key *key = page->keys; key && key->name; key++) SN_TRY(read_key(json, key, (char *)c + key->at));
+    for (int i = 0; i < SN_PAGE_PARTS && page->parts[i].key; i++)
+        if (read_part(json, &page->parts[i], &c->part[i]) != SN_OK) return sn_fail_in("\"%s\"", page->parts[i].key);
     const json_t *labels = json_object_get(json, "id2label");
     c->classes = json_is_object(labels) ? (int64_t)json_object_size(labels) : 2;
     if (c->size.layers < 0 || c->size.layers > SN_PAGE_LAYERS)
         SN_FAIL(SN_ERR_UNSUPPORTED, "%lld layers; up to %d are possible", (long long)c->size.layers, SN_PAGE_LAYERS);
     if (c->size.width < 0 || c->size.heads < 0 || (c->size.heads && c->size.width % c->size.heads))
         SN_FAIL(SN_ERR_FORMAT, "width %lld is not a multiple of %lld heads", (long long)c->size.width, (long long)c->size.heads);
-    return SN_OK;
+    return page->check ? page->check(c) : SN_OK;
 }
 
 bool sn_page_is(const sn_page_build *b, const char *ending) {
@@ -141,7 +187,8 @@ bool sn_page_enter(const sn_page_build *b, const char *prefix, const char *any) 
 
 sn_page_in sn_page_in_none(void) {
     sn_page_in in = {.cross_keys = NULL};
-    sn_node *const nodes[] = {&in.ids, &in.types, &in.mask, &in.first, &in.pixels, &in.sound, &in.target, &in.encoded, &in.rows};
+    sn_node *const nodes[] = {&in.ids, &in.types, &in.mask, &in.first, &in.pixels, &in.sound, &in.target, &in.encoded, &in.encoded_mask,
+                              &in.rows};
     for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) *nodes[i] = SN_NO_NODE;
     return in;
 }
@@ -165,6 +212,16 @@ void sn_page_give_all(sn_page_out *out, const char *name, const sn_node *nodes, 
     }
 }
 
+void sn_page_give_some(sn_page_out *out, const char *name, const sn_page_out *from, const char *as) {
+    char numbered[64];
+    size_t n = strlen(as);
+    for (int i = 0; i < from->n; i++) {
+        if (strncmp(from->list[i].name, as, n) || from->list[i].name[n] != '.') continue;
+        (void)snprintf(numbered, sizeof numbered, "%.24s%s", name, from->list[i].name + n);
+        sn_page_give(out, numbered, from->list[i].node);
+    }
+}
+
 sn_node sn_page_get(const sn_page_out *out, const char *name) {
     for (int i = 0; i < out->n; i++)
         if (!strcmp(out->list[i].name, name)) return out->list[i].node;
@@ -172,6 +229,18 @@ sn_node sn_page_get(const sn_page_out *out, const char *name) {
 }
 
 /* ---- pieces ---- */
+
+sn_node sn_page_last_only(const sn_page_build *b, sn_node x) {
+    if (x.id < 0 || !b->in->last_only) return x;
+    return sn_slice(b->g, x, 1, sn_dim(b->g, x, 1) - 1, 1);
+}
+
+sn_blocks_io sn_page_blocks_io(const sn_page_build *b, sn_node *hidden) {
+    const sn_page_in *in = b->in;
+    return (sn_blocks_io){.mask = in->mask, .encoder = in->encoded, .encoder_mask = in->encoded_mask, .cross_keys = in->cross_keys,
+                          .cross_values = in->cross_values, .cache = in->cache, .keys = in->keys, .values = in->values,
+                          .hidden = hidden, .rows = in->rows};
+}
 
 sn_node sn_page_table(sn_graph *g, sn_node ids, const char *name, int64_t rows, int64_t width, sn_node *table) {
     sn_scope_push(g, name);
@@ -184,37 +253,19 @@ sn_node sn_page_table(sn_graph *g, sn_node ids, const char *name, int64_t rows, 
 sn_node sn_page_positions(sn_graph *g, sn_node x, sn_node at, const char *name, int64_t rows, int64_t from) {
     if (x.id < 0) return x;
     int64_t steps = sn_dim(g, x, 1), width = sn_dim(g, x, 2);
-    if (at.id >= 0) return sn_add(g, x, sn_page_table(g, at, name, rows, width, NULL));
-    if (from + steps > rows)
+    if (at.id < 0 && from + steps > rows)
         return sn_graph_fail(g, SN_ERR_USAGE, "%lld positions; the model has %lld", (long long)steps, (long long)(rows - from));
     sn_scope_push(g, name);
     sn_node t = sn_param(g, "weight", SN_SHAPE(rows, width), (sn_init){SN_INIT_NORMAL, 0.02f, SN_PARAM_NO_DECAY});
     sn_scope_pop(g);
+    if (at.id >= 0) {
+        if (from) t = sn_slice(g, t, 0, from, rows - from);
+        return sn_add(g, x, sn_emit(g, SN_EMBED, (sn_node[]){t, at}, 2, NULL));
+    }
     return sn_add(g, x, sn_reshape(g, sn_slice(g, t, 0, from, steps), SN_SHAPE(1, steps, width)));
 }
 
 sn_node sn_page_first(sn_graph *g, sn_node x) {
     if (x.id < 0) return x;
     return sn_reshape(g, sn_slice(g, x, 1, 0, 1), SN_SHAPE(sn_dim(g, x, 0), sn_dim(g, x, 2)));
-}
-
-sn_node sn_page_patches(sn_graph *g, sn_node pixels, const char *name, int64_t patch, int64_t width, bool bias) {
-    if (pixels.id < 0) return pixels;
-    int64_t channels = sn_dim(g, pixels, 3);
-    sn_conv conv = {.stride = {(int)patch, (int)patch}};
-    sn_scope_push(g, name);
-    sn_node w = sn_param(g, "weight", SN_SHAPE(width, channels, patch, patch), (sn_init){SN_INIT_NORMAL, 0.02f, 0});
-    sn_node b = bias ? sn_param(g, "bias", SN_SHAPE(width), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY}) : SN_NO_NODE;
-    sn_node y = sn_conv_op(g, pixels, w, b, &conv);
-    sn_scope_pop(g);
-    if (y.id < 0) return y;
-    return sn_reshape(g, y, SN_SHAPE(sn_dim(g, y, 0), sn_dim(g, y, 1) * sn_dim(g, y, 2), width));
-}
-
-sn_node sn_page_prepend(sn_graph *g, sn_node x, const char *name, sn_shape shape) {
-    if (x.id < 0) return x;
-    int64_t n = sn_dim(g, x, 0), width = sn_dim(g, x, 2);
-    sn_node token = sn_param(g, name, shape, (sn_init){SN_INIT_NORMAL, 0.02f, SN_PARAM_NO_DECAY});
-    token = sn_broadcast(g, sn_reshape(g, token, SN_SHAPE(1, 1, width)), SN_SHAPE(n, 1, width));
-    return sn_concat(g, (sn_node[]){token, x}, 2, 1);
 }

@@ -10,7 +10,8 @@
 #include "base/json.h"
 #include "nn/blocks.h"
 
-enum { SN_PAGE_LAYERS = 128, SN_PAGE_OUTPUTS = 2 * SN_PAGE_LAYERS + 16 };
+enum { SN_PAGE_LAYERS = 128, SN_PAGE_OUTPUTS = 2 * SN_PAGE_LAYERS + 16, SN_PAGE_PARTS = 2 };
+struct sn_page;
 
 /* config.json in our words. Which members a page fills is in its keys; the rest is zero. */
 typedef struct sn_page_config {
@@ -18,21 +19,29 @@ typedef struct sn_page_config {
     int64_t vocabulary, positions, types;         /* text: rows of the tables */
     int64_t image, patch, channels;               /* pictures */
     int64_t mels, decoder_layers, decoder_heads, decoder_hidden, target_positions;
-    int64_t projection, classes, pad, eos;
+    int64_t projection, space, classes, pad, eos; /* projection, space: widths where towers meet */
+    int64_t ratio, registers;
     bool flag[4];
     const json_t *json;                           /* the object itself, for what is rare */
+    const struct sn_page *page;
+    struct sn_page_config *part[SN_PAGE_PARTS];   /* nested configs (page->parts); owned */
 } sn_page_config;
 
-enum sn_page_accepts { SN_IN_IMAGE = 1, SN_IN_SOUND = 2, SN_IN_TEXT = 4, SN_IN_TARGET = 8 };
+/* JOINT: text and picture are one sequence, the text first; the mask is int32 [N,T+S] over both, with S the picture's
+ * positions: a class token and a patch each. */
+enum sn_page_accepts { SN_IN_IMAGE = 1, SN_IN_SOUND = 2, SN_IN_TEXT = 4, SN_IN_TARGET = 8, SN_IN_JOINT = 16 };
 
-typedef enum sn_key_kind { SN_KEY_INT, SN_KEY_FLOAT, SN_KEY_BOOL, SN_KEY_ACT } sn_key_kind;
+/* ONLY: a key that is not read; what it says must be `only`, since the page computes nothing else. */
+typedef enum sn_key_kind { SN_KEY_INT, SN_KEY_FLOAT, SN_KEY_BOOL, SN_KEY_ACT, SN_KEY_ONLY } sn_key_kind;
 typedef struct sn_key {
     const char *name;    /* in config.json */
     sn_key_kind kind;
     size_t at;           /* in sn_page_config */
     double fallback;     /* the family's default; of an activation: sn_act */
+    const char *only;    /* JSON */
 } sn_key;
-#define SN_KEY(name, kind, member, fallback) {name, SN_KEY_##kind, offsetof(sn_page_config, member), fallback}
+#define SN_KEY(name, kind, member, fallback) {name, SN_KEY_##kind, offsetof(sn_page_config, member), fallback, NULL}
+#define SN_ONLY(name, json) {name, SN_KEY_ONLY, 0, 0, json}
 
 /* Nodes that exist on the way in; SN_NO_NODE where a model has no such input. */
 typedef struct sn_page_in {
@@ -42,6 +51,7 @@ typedef struct sn_page_in {
     sn_node sound;             /* f32 [N,frames,mels] */
     sn_node target;            /* int32 [N,T]: the decoder's ids */
     sn_node encoded;           /* [N,S,D]: the encoder's output, where the decoder runs alone */
+    sn_node encoded_mask;      /* over its positions, as `mask`; SN_NO_NODE: all are valid */
     const sn_node *cross_keys, *cross_values;
     const sn_attention_cache *cache;
     sn_node *keys, *values;
@@ -57,6 +67,8 @@ typedef struct sn_page_out {
 void sn_page_give(sn_page_out *out, const char *name, sn_node node); /* later of the same name wins */
 /* "name.0" … "name.<n-1>" */
 void sn_page_give_all(sn_page_out *out, const char *name, const sn_node *nodes, int64_t n);
+/* "name.i" for each "as.i" of another's outputs. */
+void sn_page_give_some(sn_page_out *out, const char *name, const sn_page_out *from, const char *as);
 sn_node sn_page_get(const sn_page_out *out, const char *name); /* SN_NO_NODE */
 
 typedef struct sn_page_build {
@@ -76,6 +88,12 @@ typedef struct sn_page_decoder {
     bool cross;                                      /* looks at an encoder's output */
 } sn_page_decoder;
 
+/* A config inside the config, of a page of its own. */
+typedef struct sn_page_part {
+    const char *key;            /* "text_config"; NULL: no more parts */
+    const struct sn_page *page; /* NULL: the one that its model_type names */
+} sn_page_part;
+
 typedef struct sn_page {
     const char *model_type;
     unsigned accepts;        /* sn_page_accepts bits */
@@ -83,6 +101,8 @@ typedef struct sn_page {
     const sn_key *keys;      /* ends with a NULL name */
     void (*build)(const sn_page_build *b);
     const char *const *ignored; /* beginnings or ends ("*.attn.bias") of tensors that are buffers; NULL-terminated or NULL */
+    sn_page_part parts[SN_PAGE_PARTS];
+    sn_status (*check)(sn_page_config *c); /* after the keys and the parts: what follows from them; or NULL */
     /* Models that generate text; NULL in others. encode: in's picture or sound -> "encoded" [N,S,E] (NULL: a decoder
      * alone). decode: in->ids, first, cache, cross_keys and cross_values -> "logits", in->keys and in->values filled.
      * cross: in->encoded -> keys and values of every block. */
@@ -97,8 +117,10 @@ typedef struct sn_page {
 sn_status sn_page_find_for(const json_t *json, const sn_page **out);
 /* Row by config.json's model_type; the error lists what is known. */
 sn_status sn_page_find(const char *model_type, const sn_page **out);
-/* Fills the config from its object by the page's keys; a value of a wrong type names the key. */
+/* Fills the config from its object by the page's keys and parts; a value of a wrong type names the key. `json` must
+ * outlive it. sn_page_config_free frees what it owns, also after a failure. */
 sn_status sn_page_read(const sn_page *page, const json_t *json, sn_page_config *c);
+void sn_page_config_free(sn_page_config *c);
 /* Does the architecture's name end so ("ForMaskedLM")? */
 bool sn_page_is(const sn_page_build *b, const char *ending);
 /* Is there a weight of this name below the current scope? In the file while it is loaded, in the store later; for a
@@ -108,14 +130,38 @@ bool sn_page_has(const sn_page_build *b, const char *name, bool fallback);
 bool sn_page_enter(const sn_page_build *b, const char *prefix, const char *any);
 
 /* ---- what several pages share ---- */
+/* x [N,T,D], or its last position [N,1,D] where in->last_only says so: what the head of a generating model reads. */
+sn_node sn_page_last_only(const sn_page_build *b, sn_node x);
+/* What flows into the blocks from `in`: the encoder's side, the cache, rows. */
+sn_blocks_io sn_page_blocks_io(const sn_page_build *b, sn_node *hidden);
 /* table [rows, width] under `name`.weight, looked up; *table gets the parameter, for a tied head. */
 sn_node sn_page_table(sn_graph *g, sn_node ids, const char *name, int64_t rows, int64_t width, sn_node *table);
-/* x [N,T,D] + rows [from, from + T) of the positions under `name`.weight; or the rows that `at` int32 [N,T] names. */
+/* x [N,T,D] + rows [from, from + T) of the positions under `name`.weight; or the rows from + `at` int32 [N,T]. */
 sn_node sn_page_positions(sn_graph *g, sn_node x, sn_node at, const char *name, int64_t rows, int64_t from);
 /* The first position of x [N,T,D] -> [N,D]. */
 sn_node sn_page_first(sn_graph *g, sn_node x);
+/* ---- pictures: page_image.c ---- */
+/* in->pixels, which must have the size that the model was made for. */
+sn_node sn_page_pixels(const sn_page_build *b);
 /* pixels [N,H,W,C] -> patches [N,P,D] by the convolution `name`. */
 sn_node sn_page_patches(sn_graph *g, sn_node pixels, const char *name, int64_t patch, int64_t width, bool bias);
 /* The parameter `name` [1,1,D] or [D] before x's positions. */
 sn_node sn_page_prepend(sn_graph *g, sn_node x, const char *name, sn_shape shape);
+/* x [N,1+P,D] + the parameter `name` [1,1+S*S,D]: of a token before the patches, and of a grid of S x S, which is
+ * brought to the size of in->pixels as PyTorch's interpolate does: bicubic, the same antialiased, or bilinear with the
+ * corners in place. */
+typedef enum sn_page_resize { SN_PAGE_BICUBIC, SN_PAGE_BICUBIC_SMOOTH, SN_PAGE_BILINEAR_CORNERS } sn_page_resize;
+sn_node sn_page_grid_positions(const sn_page_build *b, sn_node x, const char *name, sn_page_resize kind);
+
+/* ---- pictures and texts in one space: page_pair.c ---- */
+/* The build of part `part`, whose outputs go to `out`. */
+sn_page_build sn_page_tower(const sn_page_build *b, int part, sn_page_out *out);
+/* A `check`: the size of pictures is that of the part that takes them. */
+sn_status sn_page_check_towers(sn_page_config *c);
+/* pictures [N,D], texts [M,D], as far as they are there -> "image_embeds" and "text_embeds", normalised, and of both
+ * "logits_per_text" [M,N] and "logits_per_image": cosines * exp(logit_scale) (+ logit_bias, if `shifted`); `scalar` is
+ * the shape of these parameters. */
+void sn_page_compare(const sn_page_build *b, sn_node pictures, sn_node texts, sn_shape scalar, bool shifted);
+/* The same with plain cosines, and no "logits_per_text". */
+void sn_page_compare_plain(const sn_page_build *b, sn_node pictures, sn_node texts);
 #endif

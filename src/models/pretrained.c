@@ -23,6 +23,7 @@ void sn_pretrained_free(sn_pretrained *m) {
     if (!m) return;
     sn_params_free(m->params);
     sn_folds_free(&m->folds);
+    sn_page_config_free(&m->c);
     json_decref(m->config);
     sn_free(m->architecture);
     sn_free(m->path);
@@ -35,20 +36,27 @@ sn_params *sn_pretrained_params(const sn_pretrained *m) { return m->params; }
 
 /* ---- graphs ---- */
 
+/* A class token and the patches. */
+static int64_t picture_positions(const sn_page_config *c, const sn_page_sizes *s) {
+    int64_t patch = c->patch > 0 ? c->patch : 1;
+    return 1 + (s->height ? s->height : c->image) / patch * ((s->width ? s->width : c->image) / patch);
+}
+
 static void make_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_sizes *s, bool training, sn_page_in *in) {
     const sn_page_config *c = &m->c;
     unsigned accepts = m->page->accepts;
     *in = sn_page_in_none();
-    if (accepts & SN_IN_TEXT) {
-        in->ids = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->steps));
-        in->types = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->steps));
-        in->mask = sn_input(g, SN_I32, SN_SHAPE(s->rows));
+    if (accepts & SN_IN_TEXT && s->steps > 0) {
+        int64_t texts = s->texts ? s->texts : s->rows;
+        in->ids = sn_input(g, SN_I32, SN_SHAPE(texts, s->steps));
+        in->types = sn_input(g, SN_I32, SN_SHAPE(texts, s->steps));
+        in->mask = sn_input(g, SN_I32, accepts & SN_IN_JOINT ? SN_SHAPE(texts, s->steps + picture_positions(c, s)) : SN_SHAPE(texts));
     }
-    if (accepts & SN_IN_IMAGE)
+    if (accepts & SN_IN_IMAGE && s->height >= 0)
         in->pixels = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->height ? s->height : c->image, s->width ? s->width : c->image,
                                                   c->channels ? c->channels : 3));
     if (accepts & SN_IN_SOUND) in->sound = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->frames, c->mels));
-    if (accepts & SN_IN_TARGET) in->target = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->target_steps));
+    if (accepts & SN_IN_TARGET && s->target_steps > 0) in->target = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->target_steps));
     if (training) in->rows = sn_input(g, SN_I64, SN_SHAPE(s->rows));
 }
 
@@ -140,13 +148,20 @@ static bool matches(const char *pattern, const char *name) {
     return !strcmp(name, pattern);
 }
 
+/* A part's own patterns count below the scope that has its key's name. */
+static bool ignores(const sn_page_config *c, const char *name) {
+    for (const char *const *p = c->page->ignored; p && *p; p++)
+        if (matches(*p, name)) return true;
+    for (int i = 0; i < SN_PAGE_PARTS && c->part[i]; i++) {
+        const char *key = c->page->parts[i].key;
+        size_t n = strlen(key);
+        if (!strncmp(name, key, n) && name[n] == '.' && ignores(c->part[i], name + n + 1)) return true;
+    }
+    return false;
+}
 static bool is_ignored(void *context, const char *name) {
     const sn_pretrained *m = context;
-    const sn_page *page = m->page;
-    if (sn_folds_have(&m->folds, name)) return true;
-    for (const char *const *p = page->ignored; p && *p; p++)
-        if (matches(*p, name)) return true;
-    return false;
+    return sn_folds_have(&m->folds, name) || ignores(&m->c, name);
 }
 
 /* Builds the smallest graph once, which declares every parameter. */

@@ -86,7 +86,11 @@ static sn_node cross_attention(const block *b, sn_node x, int index) {
 }
 
 static sn_node feed_forward(const block *b, sn_node x) {
-    sn_node up = linear(b, x, b->spec->up, b->size->hidden, true, b->size->act);
+    int64_t hidden = b->size->hidden;
+    sn_act act = b->size->act;
+    sn_node up = linear(b, x, b->spec->up, b->spec->gated ? 2 * hidden : hidden, true, b->spec->gated ? SN_ACT_NONE : act);
+    if (b->spec->gated)
+        up = sn_mul(b->g, sn_activation(b->g, act, sn_slice(b->g, up, 2, 0, hidden)), sn_slice(b->g, up, 2, hidden, hidden));
     return linear(b, up, b->spec->down, b->size->width, true, SN_ACT_NONE);
 }
 

@@ -18,6 +18,7 @@ typedef struct sn_blocks_spec {
     const char *up, *down, *norm;      /* the feed-forward part and its norm */
     const char *scale_self, *scale_mlp; /* vectors [D] that multiply a branch (layer scale) */
     bool post_norm, causal;
+    bool gated;     /* `up` gives act's side and what it multiplies, side by side: [2 * hidden] */
     bool turned;    /* matrices lie [in, out] */
     bool bare_keys; /* keys have no bias */
     bool bare_qkv;  /* queries, keys, values have none */

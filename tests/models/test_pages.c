@@ -49,8 +49,8 @@ static void open_golden(golden *t) {
     const sn_tensor_view *first = sn_weights_find(t->values, "in.ids");
     if (!first) first = sn_weights_find(t->values, "in.pixels");
     if (!first) first = sn_weights_find(t->values, "in.sound");
-    sn_page_sizes sizes = {first->type.shape.dim[0], dim(t, "ids", 1), dim(t, "pixels", 1), dim(t, "pixels", 2),
-                           dim(t, "sound", 1), dim(t, "target", 1)};
+    sn_page_sizes sizes = {.rows = first->type.shape.dim[0], .steps = dim(t, "ids", 1), .height = dim(t, "pixels", 1),
+                           .width = dim(t, "pixels", 2), .frames = dim(t, "sound", 1), .target_steps = dim(t, "target", 1)};
     assert_ok(sn_pretrained_graph(t->model, &sizes, false, &t->g, &t->in, &t->out));
 }
 
@@ -100,7 +100,7 @@ static double difference(const golden *t, const sn_tensor_view *v, const float *
     assert_ok(sn_tensor_to_f32(v, want_values));
     const sn_tensor_view *mask = value(t, "in.", "mask");
     sn_shape s = v->type.shape;
-    bool sequence = mask && !strncmp(v->name, "out.", 4) && s.rank == 3 && s.dim[1] == dim(t, "ids", 1);
+    bool sequence = mask && mask->type.shape.rank == 1 && !strncmp(v->name, "out.", 4) && s.rank == 3 && s.dim[1] == dim(t, "ids", 1);
     double most = 0, scale = strncmp(v->name, "grad.", 5) ? 1e-6 : 1e-3 * t->gradient;
     for (size_t i = 0; i < n; i++) {
         if (sequence) {

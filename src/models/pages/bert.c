@@ -7,34 +7,53 @@ static const sn_blocks_spec spec = {
     .layer = "encoder.layer.%d", .post_norm = true,
     .self = {.q = "attention.self.query", .k = "attention.self.key", .v = "attention.self.value",
              .out = "attention.output.dense", .norm = "attention.output.LayerNorm"},
+    .cross = {.q = "crossattention.self.query", .k = "crossattention.self.key", .v = "crossattention.self.value",
+              .out = "crossattention.output.dense", .norm = "crossattention.output.LayerNorm"},
     .up = "intermediate.dense", .down = "output.dense", .norm = "output.LayerNorm"};
 
-/* The three differ in what is assumed where config.json is silent. */
-#define KEYS(words_, pad_)                                                                                            \
-    {SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),                  \
-     SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),         \
-     SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12),              \
-     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0.1), SN_KEY("vocab_size", INT, vocabulary, words_),          \
-     SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, 2),                \
-     SN_KEY("pad_token_id", INT, pad, pad_), {NULL}}
-static const sn_key bert_keys[] = KEYS(30522, 0);
-static const sn_key roberta_keys[] = KEYS(50265, 1);
+#define KEYS(words, padding, default_heads, default_dropout, kinds) \
+    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12), \
+    SN_KEY("num_attention_heads", INT, size.heads, default_heads), SN_KEY("intermediate_size", INT, size.hidden, 3072), \
+    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12), \
+    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, default_dropout), SN_KEY("vocab_size", INT, vocabulary, words), \
+    SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, kinds), \
+    SN_KEY("pad_token_id", INT, pad, padding), SN_KEY("is_decoder", BOOL, flag[0], 0), \
+    SN_KEY("add_cross_attention", BOOL, flag[1], 0), SN_ONLY("position_embedding_type", "\"absolute\""), \
+    SN_ONLY("tie_word_embeddings", "true")
+static const sn_key bert_keys[] = {KEYS(30522, 0, 12, 0.1, 2), {NULL}};
+static const sn_key roberta_keys[] = {KEYS(50265, 1, 12, 0.1, 2), {NULL}};
+static const sn_key blip_keys[] = {KEYS(30524, 0, 8, 0, 0), {NULL}};
+
+/* What is added for the token types; of a text without any the first. */
+static sn_node kinds(const sn_page_build *b) {
+    const sn_page_config *c = b->c;
+    if (b->in->types.id >= 0) return sn_page_table(b->g, b->in->types, "token_type_embeddings", c->types, c->size.width, NULL);
+    sn_scope_push(b->g, "token_type_embeddings");
+    sn_node t = sn_param(b->g, "weight", SN_SHAPE(c->types, c->size.width), (sn_init){SN_INIT_NORMAL, 0.02f, SN_PARAM_NO_DECAY});
+    sn_scope_pop(b->g);
+    return sn_slice(b->g, t, 0, 0, 1);
+}
+
+static sn_blocks_spec spec_of(const sn_page_config *c) {
+    sn_blocks_spec as = spec;
+    as.causal = c->flag[0];
+    if (!c->flag[1]) as.cross = (sn_attention_names){0};
+    return as;
+}
 
 /* -> hidden [N,T,D]; *words: the word table */
 static sn_node base(const sn_page_build *b, int64_t first, sn_node *words) {
     const sn_page_config *c = b->c;
     sn_node hidden[SN_PAGE_LAYERS + 1];
+    sn_blocks_spec as = spec_of(c);
     sn_scope_push(b->g, "embeddings");
     sn_node x = sn_page_table(b->g, b->in->ids, "word_embeddings", c->vocabulary, c->size.width, words);
-    if (c->types > 0) {
-        sn_node type = sn_page_table(b->g, b->in->types, "token_type_embeddings", c->types, c->size.width, NULL);
-        x = sn_add(b->g, x, type);
-    }
+    if (c->types > 0) x = sn_add(b->g, x, kinds(b));
     x = sn_page_positions(b->g, x, b->in->first, "position_embeddings", c->positions, first);
     x = sn_dropout(b->g, sn_layernorm(b->g, x, "LayerNorm", c->size.eps), b->in->rows, c->size.dropout, "dropout");
     sn_scope_pop(b->g);
-    sn_blocks_io io = {.mask = b->in->mask, .hidden = hidden, .rows = b->in->rows};
-    x = sn_blocks(b->g, &spec, &c->size, x, &io);
+    sn_blocks_io io = sn_page_blocks_io(b, hidden);
+    x = sn_blocks(b->g, &as, &c->size, x, &io);
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
     return x;
@@ -79,21 +98,45 @@ static void classes(const sn_page_build *b, sn_node x, sn_node pool, bool robert
     }
 }
 
+static bool is_generator(const sn_page_build *b) { return sn_page_is(b, "LMHeadModel") || sn_page_is(b, "ForCausalLM"); }
+
 static void build(const sn_page_build *b, const char *prefix, bool roberta) {
-    bool head = sn_page_is(b, "ForMaskedLM") || sn_page_is(b, "ForSequenceClassification") || sn_page_is(b, "ForTokenClassification");
+    bool words_head = sn_page_is(b, "ForMaskedLM") || is_generator(b);
+    bool head = words_head || sn_page_is(b, "ForSequenceClassification") || sn_page_is(b, "ForTokenClassification");
     bool inside = sn_page_enter(b, prefix, "embeddings.word_embeddings.weight");
     sn_node words, x = base(b, roberta ? b->c->pad + 1 : 0, &words), pool = pooled(b, x);
     if (inside) sn_scope_pop(b->g);
     if (!head) return;
-    if (sn_page_is(b, "ForMaskedLM")) masked_words(b, x, words, roberta);
+    if (words_head) masked_words(b, sn_page_last_only(b, x), words, roberta);
     else classes(b, x, pool, roberta);
 }
 static void build_bert(const sn_page_build *b) { build(b, "bert", false); }
 static void build_roberta(const sn_page_build *b) { build(b, "roberta", true); }
 
+static sn_status decoder(const sn_page_config *c, sn_page_decoder *d) {
+    bool roberta = c->page->keys == roberta_keys;
+    if (!c->flag[0]) SN_FAIL(SN_ERR_UNSUPPORTED, "a model of type %s does not generate text", c->page->model_type);
+    *d = (sn_page_decoder){c->size.layers, c->size.width, c->vocabulary, c->positions - (roberta ? c->pad + 1 : 0), c->flag[1]};
+    return SN_OK;
+}
+
+static void cross(const sn_page_build *b, sn_node *keys, sn_node *values) {
+    sn_blocks_spec as = spec_of(b->c);
+    bool inside = sn_page_enter(b, b->c->page->prefix, "embeddings.word_embeddings.weight");
+    sn_blocks_cross(b->g, &as, &b->c->size, b->in->encoded, keys, values);
+    if (inside) sn_scope_pop(b->g);
+}
+
 static const char *const ignored[] = {"*embeddings.position_ids", "*embeddings.token_type_ids", "*cls.predictions.decoder.weight",
                                       "*cls.predictions.decoder.bias", "cls.seq_relationship.*", "*lm_head.decoder.weight",
                                       "*lm_head.decoder.bias", NULL};
-const sn_page sn_page_bert = {.model_type = "bert", .accepts = SN_IN_TEXT, .prefix = "bert", .keys = bert_keys, .build = build_bert, .ignored = ignored};
-const sn_page sn_page_roberta = {.model_type = "roberta", .accepts = SN_IN_TEXT, .prefix = "roberta", .keys = roberta_keys, .build = build_roberta, .ignored = ignored};
-const sn_page sn_page_xlm_roberta = {.model_type = "xlm-roberta", .accepts = SN_IN_TEXT, .prefix = "roberta", .keys = roberta_keys, .build = build_roberta, .ignored = ignored};
+const sn_page sn_page_bert = {.model_type = "bert", .accepts = SN_IN_TEXT, .prefix = "bert", .keys = bert_keys, .build = build_bert,
+                              .ignored = ignored, .decoder = decoder, .decode = build_bert, .cross = cross};
+/* BLIP's text model has no token types, and its heads and cross-attention are switched by who uses it (blip.c). */
+const sn_page sn_page_blip_text_model = {.model_type = "blip_text_model", .accepts = SN_IN_TEXT, .prefix = "bert", .keys = blip_keys,
+                                         .build = build_bert, .ignored = ignored, .decoder = decoder, .decode = build_bert,
+                                         .cross = cross};
+#define ROBERTA .accepts = SN_IN_TEXT, .prefix = "roberta", .keys = roberta_keys, .build = build_roberta, .ignored = ignored, \
+                .decoder = decoder, .decode = build_roberta, .cross = cross
+const sn_page sn_page_roberta = {.model_type = "roberta", ROBERTA};
+const sn_page sn_page_xlm_roberta = {.model_type = "xlm-roberta", ROBERTA};

@@ -14,7 +14,8 @@ static const sn_key config_keys[] = {
     SN_KEY("n_inner", INT, size.hidden, 0), SN_KEY("activation_function", ACT, size.act, SN_ACT_GELU_TANH),
     SN_KEY("layer_norm_epsilon", FLOAT, size.eps, 1e-5), SN_KEY("resid_pdrop", FLOAT, size.dropout, 0.1),
     SN_KEY("vocab_size", INT, vocabulary, 50257), SN_KEY("n_positions", INT, positions, 1024),
-    SN_KEY("add_cross_attention", BOOL, flag[0], 0), SN_KEY("tie_word_embeddings", BOOL, flag[1], 1), {NULL}};
+    SN_KEY("add_cross_attention", BOOL, flag[0], 0), SN_KEY("tie_word_embeddings", BOOL, flag[1], 1),
+    SN_ONLY("scale_attn_weights", "true"), SN_ONLY("scale_attn_by_inverse_layer_idx", "false"), {NULL}};
 
 /* The blocks of this config. */
 static void shape(const sn_page_config *c, sn_blocks_spec *as, sn_blocks_size *size) {
@@ -34,16 +35,14 @@ static void build(const sn_page_build *b) {
     sn_node x = sn_page_table(b->g, b->in->ids, "wte", c->vocabulary, size.width, &words);
     x = sn_page_positions(b->g, x, b->in->first, "wpe", c->positions, 0);
     x = sn_dropout(b->g, x, b->in->rows, size.dropout, "drop");
-    sn_blocks_io io = {.mask = b->in->mask, .encoder = b->in->encoded, .encoder_mask = SN_NO_NODE, .cross_keys = b->in->cross_keys,
-                       .cross_values = b->in->cross_values, .cache = b->in->cache, .keys = b->in->keys,
-                       .values = b->in->values, .hidden = hidden, .rows = b->in->rows};
+    sn_blocks_io io = sn_page_blocks_io(b, hidden);
     x = sn_blocks(b->g, &as, &size, x, &io);
     x = hidden[size.layers] = sn_layernorm(b->g, x, "ln_f", size.eps); /* Transformers counts it as the last state */
     sn_page_give_all(b->out, "hidden_states", hidden, size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
     if (inside) sn_scope_pop(b->g);
     if (!sn_page_is(b, "LMHeadModel")) return;
-    if (b->in->last_only && x.id >= 0) x = sn_slice(b->g, x, 1, sn_dim(b->g, x, 1) - 1, 1);
+    x = sn_page_last_only(b, x);
     sn_node logits = c->flag[1] ? sn_linear_op(b->g, x, words, SN_NO_NODE)
                                 : sn_linear(b->g, x, "lm_head", c->vocabulary, false, SN_ACT_NONE);
     sn_page_give(b->out, "logits", logits);

@@ -18,7 +18,7 @@ static const sn_key keys[] = {
 static sn_node embed(const sn_page_build *b, bool distilled) {
     const sn_page_config *c = b->c;
     sn_scope_push(b->g, "embeddings");
-    sn_node x = sn_page_patches(b->g, b->in->pixels, "patch_embeddings.projection", c->patch, c->size.width, true);
+    sn_node x = sn_page_patches(b->g, sn_page_pixels(b), "patch_embeddings.projection", c->patch, c->size.width, true);
     if (distilled) x = sn_page_prepend(b->g, x, "distillation_token", SN_SHAPE(1, 1, c->size.width));
     x = sn_page_prepend(b->g, x, "cls_token", SN_SHAPE(1, 1, c->size.width));
     if (x.id >= 0)
@@ -26,6 +26,17 @@ static sn_node embed(const sn_page_build *b, bool distilled) {
                                      (sn_init){SN_INIT_NORMAL, 0.02f, SN_PARAM_NO_DECAY}));
     sn_scope_pop(b->g);
     return x;
+}
+
+/* The answers of the class token's head and the distillation token's, and their mean. */
+static void two_heads(const sn_page_build *b, sn_node x) {
+    if (x.id < 0) return;
+    sn_node second = sn_page_first(b->g, sn_slice(b->g, x, 1, 1, sn_dim(b->g, x, 1) - 1));
+    sn_node one = sn_linear(b->g, sn_page_first(b->g, x), "cls_classifier", b->c->classes, true, SN_ACT_NONE);
+    sn_node two = sn_linear(b->g, second, "distillation_classifier", b->c->classes, true, SN_ACT_NONE);
+    sn_page_give(b->out, "cls_logits", one);
+    sn_page_give(b->out, "distillation_logits", two);
+    sn_page_give(b->out, "logits", sn_affine(b->g, sn_add(b->g, one, two), 0.5f, 0));
 }
 
 static void build(const sn_page_build *b, const char *prefix, bool distilled) {
@@ -47,6 +58,7 @@ static void build(const sn_page_build *b, const char *prefix, bool distilled) {
     if (inside) sn_scope_pop(b->g);
     if (sn_page_is(b, "ForImageClassification"))
         sn_page_give(b->out, "logits", sn_linear(b->g, sn_page_first(b->g, x), "classifier", c->classes, true, SN_ACT_NONE));
+    if (sn_page_is(b, "ForImageClassificationWithTeacher")) two_heads(b, x);
 }
 static void build_vit(const sn_page_build *b) { build(b, "vit", false); }
 static void build_deit(const sn_page_build *b) { build(b, "deit", true); }

@@ -1,0 +1,81 @@
+/* ViLT (Kim et al. 2021): ids [N,T] and the patches of a picture [N,H,W,C] as one sequence [N,T+1+P] through the blocks of
+ * a ViT. The mask covers both (SN_IN_JOINT). Pictures of one graph have one size, of whole patches; the positions of their
+ * grid are interpolated as Transformers does. The patches stay in their order, where Transformers shuffles them: nothing
+ * but the order of the hidden states depends on it. */
+#include "models/page.h"
+
+static const sn_blocks_spec spec = {
+    .layer = "encoder.layer.%d",
+    .self = {.q = "attention.attention.query", .k = "attention.attention.key", .v = "attention.attention.value",
+             .out = "attention.output.dense", .norm = "layernorm_before"},
+    .up = "intermediate.dense", .down = "output.dense", .norm = "layernorm_after"};
+
+static const sn_key keys[] = {
+    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),
+    SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),
+    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12),
+    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("vocab_size", INT, vocabulary, 30522),
+    SN_KEY("max_position_embeddings", INT, positions, 40), SN_KEY("type_vocab_size", INT, types, 2),
+    SN_KEY("modality_type_vocab_size", INT, space, 2), SN_KEY("image_size", INT, image, 384), SN_KEY("patch_size", INT, patch, 32),
+    SN_KEY("num_channels", INT, channels, 3), SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_ONLY("max_image_length", "-1"), {NULL}};
+
+/* -> [N,T+1+P,D] */
+static sn_node embed(const sn_page_build *b) {
+    const sn_page_config *c = b->c;
+    sn_graph *g = b->g;
+    int64_t d = c->size.width;
+    sn_scope_push(g, "embeddings");
+    sn_scope_push(g, "text_embeddings");
+    sn_node words = sn_page_table(g, b->in->ids, "word_embeddings", c->vocabulary, d, NULL);
+    words = sn_add(g, words, sn_page_table(g, b->in->types, "token_type_embeddings", c->types, d, NULL));
+    words = sn_page_positions(g, words, b->in->first, "position_embeddings", c->positions, 0);
+    words = sn_dropout(g, sn_layernorm(g, words, "LayerNorm", c->size.eps), b->in->rows, c->size.dropout, "dropout");
+    sn_scope_pop(g);
+    sn_node x = sn_page_patches(g, b->in->pixels, "patch_embeddings.projection", c->patch, d, true);
+    x = sn_page_prepend(g, x, "cls_token", SN_SHAPE(1, 1, d));
+    x = sn_page_grid_positions(b, x, "position_embeddings", SN_PAGE_BILINEAR_CORNERS);
+    x = sn_dropout(g, x, b->in->rows, c->size.dropout, "dropout");
+    sn_node kinds = sn_param(g, "token_type_embeddings.weight", SN_SHAPE(c->space, d), (sn_init){SN_INIT_NORMAL, 0.02f, SN_PARAM_NO_DECAY});
+    words = sn_add(g, words, sn_slice(g, kinds, 0, 0, 1));
+    x = sn_add(g, x, sn_slice(g, kinds, 0, 1, 1));
+    sn_scope_pop(g);
+    return sn_concat(g, (sn_node[]){words, x}, 2, 1);
+}
+
+static void answer(const sn_page_build *b, sn_node pool) {
+    int64_t width = b->c->size.width;
+    sn_scope_push(b->g, "classifier");
+    sn_node x = sn_layernorm(b->g, sn_linear(b->g, pool, "0", 2 * width, true, SN_ACT_NONE), "1", 1e-5f);
+    x = sn_linear(b->g, sn_activation(b->g, SN_ACT_GELU, x), "3", b->c->classes, true, SN_ACT_NONE);
+    sn_scope_pop(b->g);
+    sn_page_give(b->out, "logits", x);
+}
+
+static void build(const sn_page_build *b) {
+    const sn_page_config *c = b->c;
+    sn_node hidden[SN_PAGE_LAYERS + 1], pool = SN_NO_NODE;
+    sn_blocks_spec as = spec;
+    as.bare_qkv = !c->flag[0];
+    bool inside = sn_page_enter(b, "vilt", "embeddings.cls_token");
+    sn_blocks_io io = {.mask = b->in->mask, .hidden = hidden, .rows = b->in->rows};
+    sn_node x = sn_layernorm(b->g, sn_blocks(b->g, &as, &c->size, embed(b), &io), "layernorm", c->size.eps);
+    sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
+    sn_page_give(b->out, "last_hidden_state", x);
+    if (sn_page_has(b, "pooler.dense.weight", true)) {
+        sn_scope_push(b->g, "pooler");
+        pool = sn_linear(b->g, sn_page_first(b->g, x), "dense", c->size.width, true, SN_ACT_TANH);
+        sn_scope_pop(b->g);
+        sn_page_give(b->out, "pooler_output", pool);
+    }
+    if (inside) sn_scope_pop(b->g);
+    if (sn_page_is(b, "ForQuestionAnswering")) answer(b, pool);
+}
+
+static sn_status check(sn_page_config *c) {
+    if (c->space < 2) SN_FAIL(SN_ERR_FORMAT, "\"modality_type_vocab_size\": %lld; text and picture need 2", (long long)c->space);
+    return SN_OK;
+}
+
+static const char *const ignored[] = {"*embeddings.position_ids", "*text_embeddings.token_type_ids", NULL};
+const sn_page sn_page_vilt = {.model_type = "vilt", .accepts = SN_IN_TEXT | SN_IN_IMAGE | SN_IN_JOINT, .prefix = "vilt", .keys = keys,
+                              .build = build, .ignored = ignored, .check = check};
