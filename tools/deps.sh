@@ -12,7 +12,7 @@ shift
 
 build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg-dev libpng-dev libwebp-dev libtiff-dev
     libgif-dev libavformat-dev libavcodec-dev libswresample-dev libswscale-dev libavutil-dev libjansson-dev
-    libyaml-dev libutf8proc-dev libpcre2-dev"
+    libyaml-dev libutf8proc-dev libpcre2-dev zlib1g-dev"
 test="libcmocka-dev"
 demo="python3 python3-pip" # pip fetches the demonstration's data
 fuzz="clang"

@@ -20,12 +20,14 @@ typedef struct finished {
     int32_t *tokens; /* [most], with the prompt */
     int64_t length;
     float score;
+    double sure; /* see log_probability of sn_generated */
     bool done;
 } finished;
 
 typedef struct input {
     int32_t *tokens, *next; /* [beams][most]: the running beams, and room for the next ones */
     float *scores;          /* [beams] */
+    double *sure, *next_sure, *log_sum; /* [beams]: sum so far, the next one, of the beam's row of scores */
     finished *best, *spare; /* [beams], best first */
     int64_t row;            /* of its first beam in the last call */
     bool improvable, over;
@@ -50,7 +52,10 @@ static sn_status input_create(state *s, input *in, int64_t i) {
     int32_t *tokens = sn_arena_alloc(&run->arena, 4 * cells, sizeof *tokens);
     in->scores = sn_arena_alloc(&run->arena, n, sizeof *in->scores);
     in->best = sn_arena_alloc(&run->arena, 2 * n, sizeof *in->best);
-    if (!tokens || !in->scores || !in->best) return SN_ERR_MEMORY;
+    in->sure = sn_arena_alloc(&run->arena, 3 * n, sizeof *in->sure);
+    if (!tokens || !in->scores || !in->best || !in->sure) return SN_ERR_MEMORY;
+    in->next_sure = in->sure + n;
+    in->log_sum = in->sure + 2 * n;
     in->tokens = tokens;
     in->next = tokens + cells;
     in->spare = in->best + n;
@@ -94,7 +99,7 @@ static float *logits_of(const state *s, const input *in, int64_t beam) {
 
 static sn_status score_rows(state *s, int64_t i) {
     const sn_run *run = s->run;
-    const input *in = &s->inputs[i];
+    input *in = &s->inputs[i];
     int phases = SN_PROCESSOR_RULE | SN_PROCESSOR_LAST | (run->g->do_sample ? SN_PROCESSOR_WARP : 0);
     for (int64_t b = 0; b < (s->length == run->prompt ? 1 : s->beams); b++) {
         float *scores = logits_of(s, in, b);
@@ -102,6 +107,7 @@ static sn_status score_rows(state *s, int64_t i) {
         SN_TRY(sn_run_check(run, log_sum, i, s->length));
         sn_scores_shift(scores, run->rules.vocabulary, log_sum);
         sn_rules_apply(&run->rules, phases, s->length, in->tokens + b * run->most, scores);
+        in->log_sum[b] = sn_scores_log_sum(scores, run->rules.vocabulary);
     }
     return SN_OK;
 }
@@ -157,6 +163,13 @@ static void write_row(const state *s, const input *in, int64_t k, int32_t *to) {
     to[s->length] = (int32_t)(at % width);
 }
 
+/* The sum of log-probabilities of candidate k. */
+static double sure_of(const state *s, const input *in, int64_t k) {
+    int64_t width = s->run->rules.vocabulary, at = s->candidates[k].index, beam = at / width;
+    double log_sum = in->log_sum[s->length == s->run->prompt ? 0 : beam];
+    return in->sure[beam] + (double)logits_of(s, in, beam)[at % width] - log_sum;
+}
+
 static bool has_enough(const state *s, const input *in) {
     bool all = true;
     for (int64_t b = 0; b < s->beams; b++) all = all && in->best[b].done;
@@ -184,10 +197,12 @@ static void update_finished(state *s, input *in) {
             const finished *old = &in->best[from];
             memcpy(to->tokens, old->tokens, (size_t)old->length * sizeof *to->tokens);
             to->length = old->length;
+            to->sure = old->sure;
             to->done = old->done;
         } else {
             write_row(s, in, k, to->tokens);
             to->length = s->length + 1;
+            to->sure = sure_of(s, in, k);
             to->done = k < s->beams && s->ends[k];
         }
     }
@@ -208,12 +223,16 @@ static void run_on(state *s, input *in, int64_t row) {
         int64_t k = top.items[b].index, at = s->candidates[k].index;
         write_row(s, in, k, in->next + b * run->most);
         in->scores[b] = top.items[b].score;
+        in->next_sure[b] = sure_of(s, in, k);
         run->feed[row + b] = (int32_t)(at % width);
         run->parents[row + b] = (int32_t)(s->length == run->prompt ? in->row : in->row + at / width);
     }
     int32_t *swap = in->tokens;
     in->tokens = in->next;
     in->next = swap;
+    double *sure = in->sure;
+    in->sure = in->next_sure;
+    in->next_sure = sure;
 }
 
 /* After the step: can a running beam still beat the worst finished text? length: with the new token. */
@@ -264,7 +283,7 @@ static sn_status write_out(state *s) {
         const finished *f = &s->inputs[t / each].best[t % each];
         const int32_t *tokens = f->tokens + run->prompt;
         int64_t n = f->length - run->prompt;
-        SN_TRY(sn_run_finish(run, t, tokens, n, (double)f->score));
+        SN_TRY(sn_run_finish(run, t, tokens, n, (double)f->score, f->sure));
         for (int64_t k = 0; k < n; k++) SN_TRY(sn_run_emit(run, t, tokens[k]));
     }
     return SN_OK;

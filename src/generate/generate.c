@@ -37,13 +37,14 @@ sn_status sn_run_emit(const sn_run *run, int64_t row, int32_t token) {
     return SN_OK;
 }
 
-sn_status sn_run_finish(sn_run *run, int64_t t, const int32_t *tokens, int64_t n, double score) {
+sn_status sn_run_finish(sn_run *run, int64_t t, const int32_t *tokens, int64_t n, double score, double log_probability) {
     sn_generated *out = &run->out[t];
     out->tokens = sn_alloc((size_t)(n ? n : 1), sizeof *out->tokens);
     if (!out->tokens) return SN_ERR_MEMORY;
     memcpy(out->tokens, tokens, (size_t)n * sizeof *tokens);
     out->n = n;
     out->score = score;
+    out->log_probability = log_probability;
     return SN_OK;
 }
 

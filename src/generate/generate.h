@@ -53,6 +53,7 @@ typedef struct sn_generated {
     int64_t n;
     double score;    /* of beam search: sum of log-probabilities / length^penalty; of the others their sum, by the
                       * scores after the rules and before the warpers of sampling */
+    double log_probability; /* sum of log-probabilities by the scores after the rules, made to sum to 1 again */
 } sn_generated;
 /* Called with each new token of text `row` (an index of out) as soon as it is certain (greedy and sampling: at once;
  * beam search: at the end, and with row = token = -1 once a step before that); a non-zero answer cancels. */

@@ -29,7 +29,7 @@ sn_status sn_run_step(sn_run *run, int64_t rows);
 sn_status sn_run_check(const sn_run *run, double log_sum, int64_t input, int64_t length);
 sn_status sn_run_emit(const sn_run *run, int64_t row, int32_t token);
 /* Copies the tokens of text t to out. */
-sn_status sn_run_finish(sn_run *run, int64_t t, const int32_t *tokens, int64_t n, double score);
+sn_status sn_run_finish(sn_run *run, int64_t t, const int32_t *tokens, int64_t n, double score, double log_probability);
 
 sn_status sn_generate_rows(sn_run *run);  /* rows.c */
 sn_status sn_generate_beams(sn_run *run); /* beams.c */

@@ -105,7 +105,7 @@ sn_status sn_generate_rows(sn_run *run) {
     }
     for (int64_t i = 0; i < run->texts; i++) {
         const text *t = &s.texts[i];
-        SN_TRY(sn_run_finish(run, i, t->tokens + run->prompt, t->length - run->prompt, t->score));
+        SN_TRY(sn_run_finish(run, i, t->tokens + run->prompt, t->length - run->prompt, t->score, t->score));
     }
     return SN_OK;
 }

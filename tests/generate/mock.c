@@ -29,6 +29,8 @@ void mock_create(mock *m, const json_t *entry) {
 void mock_logits(const mock *m, uint32_t state, float *logits) {
     uint32_t first = state * 40503u + m->salt * 7919u;
     for (int64_t i = 0; i < m->vocabulary; i++) logits[i] = (float)(scramble((uint32_t)i + first) >> 8) / 2097152.0f;
+    float noise = m->stamps_by + m->stamps_noise * (float)(scramble(state + m->salt * 977u) >> 8) / 16777216.0f;
+    for (int64_t i = m->stamps; m->stamps && i < m->vocabulary; i++) logits[i] += noise;
     for (int i = 0; i < m->n_lifted; i++) logits[m->lifted[i]] += m->by[i];
 }
 
@@ -36,13 +38,13 @@ static sn_status step(void *context, int64_t rows, int64_t count, const int32_t 
     mock *m = context;
     uint32_t *next = malloc((size_t)rows * sizeof *next);
     assert_non_null(next);
-    assert_true(rows <= 4096 && (m->calls == 0) == (parents == NULL) && (!parents || count == 1));
+    assert_true(rows <= 4096 && (m->calls > 0 || !parents));
     m->calls++;
-    if (m->calls == 1) m->prompt_rows = rows;
+    if (!parents) m->prompt_rows = rows;
     if (rows > m->most_rows) m->most_rows = rows;
     for (int64_t r = 0; r < rows; r++) {
         if (parents) assert_in_range(parents[r], 0, m->rows - 1);
-        next[r] = parents ? m->state[parents[r]] : 0;
+        next[r] = parents ? m->state[parents[r]] : m->start;
         for (int64_t i = 0; i < count; i++) next[r] = (next[r] * 31 + (uint32_t)ids[r * count + i] + 7) % STATES;
         mock_logits(m, next[r], logits + r * m->vocabulary);
     }

@@ -6,7 +6,9 @@
 
 typedef struct mock {
     int64_t vocabulary, rows, calls, most_rows, prompt_rows; /* rows: of the last call */
-    uint32_t salt, state[4096];
+    uint32_t salt, start, state[4096]; /* start: the state before the first token */
+    int64_t stamps;                    /* tokens from here on are timestamps (0: none): lifted together, */
+    float stamps_by, stamps_noise;     /* by this and up to that, by a hash of the state */
     int lifted[16];
     float by[16];
     int n_lifted;
