@@ -138,14 +138,24 @@ sn_node sn_input(sn_graph *g, sn_dtype dtype, sn_shape shape) {
     return emit_typed(g, SN_INPUT, NULL, 0, &attr, &type);
 }
 
-sn_node sn_param(sn_graph *g, const char *name, sn_shape shape, sn_init init) {
+/* A parameter is one node however often it is asked for: its gradient is then the sum over all uses. */
+sn_node sn_param_as(sn_graph *g, const char *name, sn_shape shape, sn_init init, sn_dtype dtype) {
     if (g->failed != SN_OK) return SN_NO_NODE;
     char *full = scoped(g, name);
     sn_attr attr = {.leaf = {0}};
-    sn_type type = {shape, SN_F32};
+    sn_type type = {shape, dtype};
     if (!full) return SN_NO_NODE;
     if (sn_params_declare(g->params, full, shape, init, &attr.leaf.index) != SN_OK) return keep_failure(g);
+    for (size_t i = 0; i < g->n_instrs; i++) {
+        const sn_instr *made = &g->instrs[i];
+        if (made->op == SN_PARAM && made->attr.leaf.index == attr.leaf.index && g->values[made->out[0]].type.dtype == dtype)
+            return (sn_node){made->out[0]};
+    }
     return emit_typed(g, SN_PARAM, NULL, 0, &attr, &type);
+}
+
+sn_node sn_param(sn_graph *g, const char *name, sn_shape shape, sn_init init) {
+    return sn_param_as(g, name, shape, init, SN_F32);
 }
 
 sn_node sn_fill(sn_graph *g, sn_shape shape, float value) {

@@ -23,10 +23,9 @@ int32_t sn_rewrite_emit(sn_rewrite *w, const sn_instr *like, const sn_node *in, 
     sn_type type = g->values[like->out[0]].type;
     if (like->op == SN_INPUT) out = sn_input(w->to, type.dtype, type.shape);
     else if (like->op == SN_FILL) out = sn_fill(w->to, type.shape, like->attr.fill.value);
-    else if (like->op == SN_PARAM) {
-        out = sn_param(w->to, sn_params_name(g->params, like->attr.leaf.index), type.shape, (sn_init){0});
-        if (out.id >= 0) w->to->values[out.id].type.dtype = type.dtype;
-    } else out = sn_emit(w->to, like->op, in, n_in, attr);
+    else if (like->op == SN_PARAM)
+        out = sn_param_as(w->to, sn_params_name(g->params, like->attr.leaf.index), type.shape, (sn_init){0}, type.dtype);
+    else out = sn_emit(w->to, like->op, in, n_in, attr);
     if (out.id < 0) return -1;
     int32_t index = w->to->values[out.id].maker;
     sn_instr *made = &w->to->instrs[index];

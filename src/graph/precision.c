@@ -16,9 +16,8 @@ static sn_node to_dtype(sn_rewrite *w, sn_node x, sn_dtype dtype) {
     const sn_instr *maker = &w->to->instrs[w->to->values[x.id].maker];
     if (maker->op == SN_PARAM && dtype == SN_BF16) {
         sn_instr like = *maker;
-        sn_node shadow = sn_param(w->to, sn_params_name(w->to->params, like.attr.leaf.index), type.shape, (sn_init){0});
-        if (shadow.id >= 0) w->to->values[shadow.id].type.dtype = SN_BF16;
-        return shadow;
+        const char *name = sn_params_name(w->to->params, like.attr.leaf.index);
+        return sn_param_as(w->to, name, type.shape, (sn_init){0}, SN_BF16);
     }
     if (maker->op == SN_CAST) { /* back to what it came from */
         sn_node origin = {maker->in[0]};
