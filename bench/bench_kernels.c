@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/parallel.h"
@@ -53,8 +54,11 @@ static int complain(void) {
 }
 
 static void *room(size_t bytes) {
-    void *block = aligned_alloc(64, (bytes + 127) & ~(size_t)63);
+    enum { HUGE_PAGE = 1 << 21 }; /* large blocks lie in huge pages, as those of sn_pages do */
+    size_t unit = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
+    void *block = aligned_alloc(unit, (bytes + 64 + unit - 1) & ~(unit - 1));
     if (!block) abort();
+    if (unit == HUGE_PAGE) (void)madvise(block, bytes, MADV_HUGEPAGE);
     return memset(block, 0, bytes);
 }
 
@@ -103,7 +107,7 @@ static const char *impl_of(const sn_kernel_plan *plan, unsigned backend) {
 static void print(const work *w, const sn_type *out, const ran *r, unsigned backend, double seconds) {
     char shape[SN_SHAPE_TEXT], text[256] = "";
     size_t used = 0;
-    for (int i = 0; i < w->n_in && i < 2; i++)
+    for (int i = 0; i < w->n_in && i < (w->op == SN_ATTENTION_CACHED ? 4 : 2); i++)
         used += (size_t)snprintf(text + used, sizeof text - used, " %s", sn_shape_text(w->in[i].shape, shape));
     if (w->op == SN_MATMUL)
         (void)snprintf(text + used, sizeof text - used, " %s%s", w->attr.matmul.trans_a ? "T" : "N",
@@ -280,6 +284,35 @@ static sn_status recurrent(const options *o) {
     return SN_OK;
 }
 
+/* ViT-B, BERT, Whisper's encoders, Llama-like groups; then decoding with a cache as GPT-2 and a grouped model. */
+static sn_status attentions(const options *o, sn_dtype t) {
+    static const int64_t sizes[][6] = {/* rows, queries, keys, heads, key/value heads, causal */
+                                       {16, 197, 197, 12, 12, 0}, {32, 32, 32, 12, 12, 0},  {32, 128, 128, 12, 12, 0},
+                                       {1, 1500, 1500, 6, 6, 0},  {1, 1500, 1500, 8, 8, 0}, {1, 512, 512, 12, 4, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int64_t *s = sizes[i];
+        sn_type q = typed(t, SN_SHAPE(s[0], s[1], s[3] * 64)), k = typed(t, SN_SHAPE(s[0], s[2], s[4] * 64));
+        sn_attr attr = {.attention = {(int)s[3], (int)s[4], (int)s[5], 0, 0.125f}};
+        work forward = {.op = SN_ATTENTION, .attr = attr, .n_in = 3, .in = {q, k, k}};
+        work back = {.op = SN_ATTENTION_BWD, .attr = attr, .n_in = 6,
+                     .in = {q, k, k, q, typed(SN_F32, SN_SHAPE(s[0], s[3], s[1])), q}};
+        SN_TRY(time_all(o, &forward));
+        SN_TRY(time_all(o, &back));
+    }
+    static const int64_t caches[][4] = {{4, 12, 12, 64}, {4, 12, 12, 256}, {4, 12, 12, 1024}, {1, 12, 12, 1024}, {4, 14, 2, 1024}};
+    for (size_t i = 0; i < sizeof caches / sizeof *caches; i++) {
+        const int64_t *s = caches[i];
+        int32_t filled[4];
+        for (int r = 0; r < 4; r++) filled[r] = (int32_t)s[3];
+        sn_type q = typed(t, SN_SHAPE(s[0], 1, s[1] * 64)), k = typed(t, SN_SHAPE(s[0], 1, s[2] * 64));
+        sn_type c = typed(t, SN_SHAPE(s[0], s[3], s[2] * 64));
+        work step = {.op = SN_ATTENTION_CACHED, .attr = {.attention = {(int)s[1], (int)s[2], 1, 0, 0.125f}}, .n_in = 6,
+                     .in = {q, k, k, c, c, typed(SN_I32, SN_SHAPE(s[0]))}, .borrowed = {[5] = filled}};
+        SN_TRY(time_all(o, &step));
+    }
+    return SN_OK;
+}
+
 static sn_status softmaxes(const options *o) {
     static const int64_t sizes[][2] = {{16 * 12 * 128, 128}, {2048, 1000}, {64, 13}, {512, 30522}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -296,6 +329,7 @@ static sn_status all(const options *o) {
         SN_TRY(matmuls(o, types[i]));
         SN_TRY(convolutions(o, types[i]));
         SN_TRY(pools(o, types[i]));
+        SN_TRY(attentions(o, types[i]));
     }
     SN_TRY(recurrent(o));
     return softmaxes(o);

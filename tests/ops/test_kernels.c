@@ -139,6 +139,37 @@ static void threads_do_not_matter(void **state) {
     assert_int_equal(failures, 0);
 }
 
+static bool is_attention(sn_op op) { return op == SN_ATTENTION || op == SN_ATTENTION_BWD || op == SN_ATTENTION_CACHED; }
+
+/* Our vector kernels: the same bytes on any number of threads, and right with every instruction set there is. */
+static void vector_kernels_of_every_isa(void **state) {
+    (void)state;
+    static const char *const caps[] = {"SSE41", "AVX2", "AVX512_CORE", "ALL"};
+    const char *old = getenv("ONEDNN_MAX_CPU_ISA");
+    char *saved = old ? strdup(old) : NULL;
+    int failures = 0, ran = 0;
+    for (int k = 0; k < 4; k++)
+        for (int i = 0; i < sn_case_count; i++) {
+            const sn_case *c = &sn_cases[i];
+            if (!is_attention(c->op)) continue;
+            setenv("ONEDNN_MAX_CPU_ISA", caps[k], 1);
+            how one = {.backends = SN_USE_SIMD, .threads = 1}, two = {.backends = SN_USE_SIMD, .threads = 2};
+            int refused = 0;
+            for (int narrow = 0; narrow < 2; narrow++) {
+                how ref = ref_f32;
+                one.dtype = two.dtype = ref.dtype = narrow ? SN_CASE_BF16 : SN_CASE_F32;
+                failures += versus(c, caps[k], two, ref, narrow ? BF16_MOST : F32_MOST, &refused);
+                failures += versus(c, "one thread", one, two, 0, &refused);
+            }
+            ran += !refused;
+        }
+    if (saved) setenv("ONEDNN_MAX_CPU_ISA", saved, 1);
+    else unsetenv("ONEDNN_MAX_CPU_ISA");
+    free(saved);
+    assert_true(ran >= 4 * 24);
+    assert_int_equal(failures, 0);
+}
+
 /* A recurrent layer's y is always read: its backward op reads it too. */
 static bool always_read(sn_op op, int k) { return k == 0 && (op == SN_RNN || op == SN_LSTM || op == SN_GRU); }
 
@@ -308,6 +339,6 @@ int main(void) {
         cmocka_unit_test(outputs_may_be_absent),    cmocka_unit_test(in_place_is_the_same),
         cmocka_unit_test(ids_and_labels_are_checked), cmocka_unit_test(refusal_names_the_request),
         cmocka_unit_test(dropout_has_one_definition), cmocka_unit_test(functions_are_exact_enough),
-        cmocka_unit_test(isa_is_capped)};
+        cmocka_unit_test(isa_is_capped),            cmocka_unit_test(vector_kernels_of_every_isa)};
     return cmocka_run_group_tests(tests, enter, NULL);
 }

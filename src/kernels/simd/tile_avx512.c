@@ -1,0 +1,11 @@
+/* tile_avx512.c: tiles in vectors of sixteen. */
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#define TILE sn_tile_avx512
+#define LANES 16
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#define V_SET(x) ((vf)_mm512_set1_ps(x))
+#define V_FMA(a, b, c) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#include "kernels/simd/tile_body.h"
+#endif
