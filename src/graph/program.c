@@ -31,7 +31,7 @@ static void place_leaf(sn_program *p, const sn_instr *instr) {
     }
     bool bf16 = p->graph->values[instr->out[0]].type.dtype == SN_BF16;
     place->where = bf16 ? SN_IN_SHADOW : SN_IN_PARAM;
-    p->shadow |= bf16;
+    p->shadow |= bf16 && !sn_params_borrows(p->graph->params);
 }
 
 static unsigned unread_outputs(const sn_instr *instr, const bool *read) {
@@ -41,6 +41,12 @@ static unsigned unread_outputs(const sn_instr *instr, const bool *read) {
     return mask;
 }
 
+/* A table is read a row at a time: as it is stored, where kernels know that dtype. */
+static sn_dtype table_dtype(const sn_params *params, int index) {
+    sn_dtype stored = sn_params_stored(params, index);
+    return stored == SN_BF16 || stored == SN_F16 ? stored : SN_F32;
+}
+
 static sn_status prepare(sn_program *p, sn_step *step, size_t index, const sn_compile_options *options, const bool *read,
                          const int32_t *step_of) {
     const sn_graph *g = p->graph;
@@ -48,13 +54,18 @@ static sn_status prepare(sn_program *p, sn_step *step, size_t index, const sn_co
     sn_type in[SN_MAX_IN], out[SN_MAX_OUT];
     sn_kernel_request request = {.op = instr->op, .attr = &instr->attr, .n_in = instr->n_in, .n_out = instr->n_out, .in = in,
                                  .out = out, .threads = options->threads, .isa = options->isa, .stream = instr->stream,
-                                 .unused = unread_outputs(instr, read)};
+                                 .unused = unread_outputs(instr, read),
+                                 .inference = options->inference || sn_params_borrows(g->params)};
     for (int k = 0; k < instr->n_in; k++) {
         in[k] = g->values[instr->in[k]].type;
         step->in[k] = p->root[instr->in[k]];
         step->packed[k] = -1;
         sn_where where = p->places[step->in[k]].where;
-        if ((where == SN_IN_PARAM || where == SN_IN_SHADOW) && step->in[k] == instr->in[k]) request.params |= 1u << k;
+        bool parameter = where == SN_IN_PARAM || where == SN_IN_SHADOW;
+        if (parameter && step->in[k] == instr->in[k]) request.params |= 1u << k;
+        step->fixed[k] = parameter && sn_params_borrows(g->params) ? p->n_fixed++ : -1;
+        if (!k && step->fixed[0] >= 0 && sn_ops[instr->op].flags & SN_OPF_TABLE_0)
+            in[0].dtype = table_dtype(g->params, p->places[step->in[0]].index);
     }
     for (int k = 0; k < instr->n_out; k++) {
         out[k] = g->values[instr->out[k]].type;

@@ -16,6 +16,7 @@ typedef struct sn_compile_options {
     sn_isa isa;
     unsigned backends; /* SN_USE_ALL */
     bool bf16;         /* run the precision pass */
+    bool inference;    /* parameters do not change between runs; implied by a store that borrows */
 } sn_compile_options;
 
 typedef struct sn_program sn_program;

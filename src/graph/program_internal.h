@@ -19,6 +19,7 @@ typedef struct sn_step {
     sn_kernel_plan plan;
     int32_t in[SN_MAX_IN], out[SN_MAX_OUT]; /* roots */
     int32_t packed[SN_MAX_IN];              /* index into the runner's packed copies, or -1 */
+    int32_t fixed[SN_MAX_IN];               /* index into the runner's borrowed parameters, or -1 */
     size_t scratch;                         /* offset in the arena */
     const char *name;
     double cost;
@@ -29,7 +30,7 @@ struct sn_program {
     atomic_bool retired;
     sn_graph *graph; /* kept for types and names */
     sn_step *steps;
-    int32_t n_steps, n_first_steps, n_packed;
+    int32_t n_steps, n_first_steps, n_packed, n_fixed;
     sn_place *places; /* per value; views point to their root by `root` */
     int32_t *root;
     int n_outputs, n_inputs;

@@ -14,6 +14,7 @@ struct sn_runner {
     void **outputs;      /* bound from outside, or NULL */
     void **values;       /* resolved pointers, per value */
     sn_packed **packed;  /* by step->packed[k] */
+    const void **fixed;  /* by step->fixed[k]: parameters of a store that borrows */
     double *seconds;     /* per step, when profiled */
     int64_t runs;
 };
@@ -32,6 +33,19 @@ static sn_status find_packed(sn_runner *r) {
     return SN_OK;
 }
 
+/* Parameters of a store that borrows, where no kernel packs them. */
+static sn_status find_fixed(sn_runner *r) {
+    const sn_program *p = r->program;
+    for (int32_t s = 0; s < p->n_steps; s++) {
+        const sn_step *step = &p->steps[s];
+        for (int k = 0; k < step->plan.n_in; k++) {
+            if (step->fixed[k] < 0 || step->packed[k] >= 0) continue;
+            SN_TRY(sn_params_plain(r->params, p->places[step->in[k]].index, step->plan.in[k].dtype, &r->fixed[step->fixed[k]]));
+        }
+    }
+    return SN_OK;
+}
+
 sn_status sn_runner_create(const sn_program *p, sn_params *params, sn_runner **out) {
     *out = NULL;
     sn_runner *r = sn_alloc(1, sizeof *r);
@@ -43,10 +57,12 @@ sn_status sn_runner_create(const sn_program *p, sn_params *params, sn_runner **o
     r->outputs = sn_alloc((size_t)p->n_outputs, sizeof *r->outputs);
     r->values = sn_alloc(p->graph->n_values, sizeof *r->values);
     r->packed = sn_alloc((size_t)p->n_packed, sizeof *r->packed);
-    sn_status status = r->inputs && r->outputs && r->values && r->packed ? SN_OK : SN_ERR_MEMORY;
+    r->fixed = sn_alloc((size_t)p->n_fixed, sizeof *r->fixed);
+    sn_status status = r->inputs && r->outputs && r->values && r->packed && r->fixed ? SN_OK : SN_ERR_MEMORY;
     uint16_t *shadow;
     if (status == SN_OK && p->shadow) status = sn_params_shadow(params, &shadow);
     if (status == SN_OK) status = find_packed(r);
+    if (status == SN_OK) status = find_fixed(r);
     if (status == SN_OK) *out = r;
     else sn_runner_free(r);
     return status;
@@ -59,6 +75,7 @@ void sn_runner_free(sn_runner *r) {
     sn_free(r->outputs);
     sn_free(r->values);
     sn_free(r->packed);
+    sn_free(r->fixed);
     sn_free(r->seconds);
     sn_free(r);
 }
@@ -75,7 +92,10 @@ static void *resolve(const sn_runner *r, int32_t value) {
         return r->memory + place->offset;
     case SN_IN_INPUT: return (void *)(uintptr_t)r->inputs[place->index];
     case SN_IN_PARAM: return sn_params_data(r->params, place->index);
-    case SN_IN_SHADOW: return sn_params_shadow_if_any(r->params) + sn_params_offset(r->params, place->index);
+    case SN_IN_SHADOW: {
+        uint16_t *shadow = sn_params_shadow_if_any(r->params);
+        return shadow ? shadow + sn_params_offset(r->params, place->index) : NULL;
+    }
     case SN_NOWHERE: return NULL;
     }
     return NULL;
@@ -83,8 +103,45 @@ static void *resolve(const sn_runner *r, int32_t value) {
 
 void *sn_runner_output(const sn_runner *r, int i) { return resolve(r, r->program->root[r->program->outputs[i]]); }
 
+/* The largest copy that is still to be made: first, while the room for its source is not yet taken by others. */
+static bool next_to_pack(const sn_runner *r, uint64_t version, int32_t *step_out, int *k_out) {
+    const sn_program *p = r->program;
+    size_t most = 0;
+    for (int32_t s = 0; s < p->n_steps; s++)
+        for (int k = 0; k < p->steps[s].plan.n_in; k++) {
+            if (p->steps[s].packed[k] < 0) continue;
+            const sn_packed *packed = r->packed[p->steps[s].packed[k]];
+            if (packed->version == version || packed->bytes <= most) continue;
+            most = packed->bytes;
+            *step_out = s;
+            *k_out = k;
+        }
+    return most > 0;
+}
+
+static sn_status pack_borrowed(sn_runner *r) {
+    uint64_t version = sn_params_version(r->params);
+    int32_t s;
+    int k;
+    while (next_to_pack(r, version, &s, &k)) {
+        const sn_step *step = &r->program->steps[s];
+        sn_packed *packed = r->packed[step->packed[k]];
+        const void *from;
+        void *temporary;
+        size_t bytes;
+        SN_TRY(sn_params_source(r->params, packed->param, step->plan.in[k].dtype, &from, &temporary, &bytes));
+        sn_status status = step->plan.pack[k].pack(step->plan.state, from, packed->data);
+        if (temporary) sn_pages_free(temporary, bytes);
+        sn_params_give_back(r->params, packed->param);
+        SN_TRY(status);
+        packed->version = version;
+    }
+    return SN_OK;
+}
+
 static sn_status pack_all(sn_runner *r) {
     const sn_program *p = r->program;
+    if (sn_params_borrows(r->params)) return pack_borrowed(r);
     if (p->shadow && p->n_steps) SN_TRY(sn_params_fresh(r->params, p->steps[0].plan.threads));
     uint64_t version = sn_params_version(r->params);
     for (int32_t s = 0; s < p->n_steps; s++) {
@@ -134,7 +191,9 @@ static double now(void) {
 static sn_status run_step(sn_runner *r, const sn_step *step, const sn_run_info *info) {
     void *in[SN_MAX_IN], *out[SN_MAX_OUT];
     for (int k = 0; k < step->plan.n_in; k++)
-        in[k] = step->packed[k] >= 0 ? r->packed[step->packed[k]]->data : r->values[step->in[k]];
+        in[k] = step->packed[k] >= 0  ? r->packed[step->packed[k]]->data
+                : step->fixed[k] >= 0 ? (void *)(uintptr_t)r->fixed[step->fixed[k]]
+                                      : r->values[step->in[k]];
     for (int k = 0; k < step->plan.n_out; k++) out[k] = r->values[step->out[k]];
     sn_kernel_args args = {in, out, r->memory + step->scratch, info};
     sn_status status = step->plan.run(&step->plan, &args);

@@ -24,6 +24,7 @@ typedef struct sn_kernel_request {
     int n_in, n_out;
     const sn_type *in, *out;
     unsigned params;        /* bit k: input k is a parameter and may be packed */
+    bool inference;         /* parameters never change: packing pays wherever it makes a run faster */
     unsigned unused;        /* bit k: output k is read by nobody; its pointer may be NULL at run time */
     int threads;
     sn_isa isa;

@@ -215,7 +215,7 @@ static sn_status compile(const sn_model *m, int part, int64_t rows, int64_t step
     draft d = {0};
     sn_status status = part == m->n_parts ? draft_joint(m, rows, training, &d) : draft_part(m, part, rows, steps, training, &d);
     if (status == SN_OK) {
-        sn_compile_options options = {m->threads, m->isa, SN_USE_ALL, m->bf16};
+        sn_compile_options options = {.threads = m->threads, .isa = m->isa, .backends = SN_USE_ALL, .bf16 = m->bf16};
         status = sn_program_compile(d.g, &options, d.n_outputs, d.outputs, d.n_first, result);
         d.g = NULL;
     }

@@ -45,6 +45,10 @@ static sn_status find_or_make(sn_entry *e, int param, uint64_t key, size_t bytes
     return SN_OK;
 }
 
+sn_status sn_slot_of(sn_params *p, int param, uint64_t key, size_t bytes, sn_packed **out) {
+    return find_or_make(&p->entries[param], param, key, bytes, out);
+}
+
 sn_status sn_params_packed(sn_params *p, int param, uint64_t key, size_t bytes, sn_packed **out) {
     *out = NULL;
     if (!p->sealed) SN_FAIL(SN_ERR_STATE, "a packed copy asked for before the parameter store is sealed");

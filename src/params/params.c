@@ -32,6 +32,7 @@ void sn_params_free(sn_params *p) {
     sn_pages_free(p->flat, p->total * sizeof *p->flat);
     sn_pages_free(p->gradients, p->total * sizeof *p->gradients);
     sn_pages_free(p->shadow, p->total * sizeof *p->shadow);
+    if (p->release_owner) p->release_owner(p->owner);
     (void)pthread_mutex_destroy(&p->lock);
     sn_free(p);
 }
@@ -111,7 +112,7 @@ sn_init sn_params_init_of(const sn_params *p, int i) { return p->entries[i].init
 size_t sn_params_offset(const sn_params *p, int i) { return p->entries[i].offset; }
 size_t sn_params_total(const sn_params *p) { return p->total; }
 float *sn_params_flat(sn_params *p) { return p->flat; }
-float *sn_params_data(sn_params *p, int i) { return p->flat + p->entries[i].offset; }
+float *sn_params_data(sn_params *p, int i) { return p->flat ? p->flat + p->entries[i].offset : NULL; }
 bool sn_params_trainable(const sn_params *p, int i) { return p->entries[i].trainable; }
 float sn_params_rate(const sn_params *p, int i) { return p->entries[i].rate; }
 void sn_params_set_rate(sn_params *p, int i, float factor) { p->entries[i].rate = factor; }
@@ -197,6 +198,7 @@ static void fill_chunk(void *context, int64_t chunk) {
 static int64_t chunks_of(const sn_params *p) { return (int64_t)((p->total + SN_CHUNK - 1) / SN_CHUNK); }
 
 void sn_params_initialise(sn_params *p, uint64_t seed) {
+    if (p->borrows) return;
     fill_job job = {p, seed};
     sn_parallel(sn_threads_available(), chunks_of(p), fill_chunk, &job);
     sn_params_changed(p, false);
@@ -206,6 +208,7 @@ void sn_params_initialise(sn_params *p, uint64_t seed) {
 
 static sn_status need_sealed(const sn_params *p, const char *what) {
     if (!p->sealed) SN_FAIL(SN_ERR_STATE, "%s asked for before the parameter store is sealed", what);
+    if (p->borrows) SN_FAIL(SN_ERR_STATE, "%s asked for of a parameter store that borrows its weights for inference", what);
     return SN_OK;
 }
 

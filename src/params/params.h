@@ -5,13 +5,16 @@
  * flat ranges of the same layout, made when training starts. Programs read version-stamped copies:
  * a bf16 shadow (written by the optimiser's own pass) and packed layouts keyed by (parameter, key).
  *
+ * For inference alone a store may borrow (sn_params_seal_for_inference): no masters; each entry's numbers stay where
+ * they are, in a mapped file of F32, BF16 or F16, and programs read copies made straight from there, once each.
+ *
  * Threads: masters change on one thread, while nothing else uses the store. Copies are made by whoever runs a program
  * first, so several sessions meet here: sn_params_packed and sn_params_shadow lock the store, and a runner holds the
  * lock while it brings its copies up to date. */
 #ifndef SN_PARAMS_H
 #define SN_PARAMS_H
 #include "base/text.h"
-#include "tensor/tensor.h"
+#include "params/view.h"
 
 typedef enum sn_init_kind { SN_INIT_ZEROS, SN_INIT_ONES, SN_INIT_UNIFORM, SN_INIT_NORMAL } sn_init_kind;
 enum sn_param_flags {
@@ -69,6 +72,25 @@ typedef struct sn_packed {
     size_t bytes;
     void *data;
 } sn_packed;
+/* ---- borrowing ---- */
+/* Instead of sn_params_seal: no flat range is made; there are no masters, gradients and shadow. */
+sn_status sn_params_seal_for_inference(sn_params *p);
+bool sn_params_borrows(const sn_params *p);
+/* Entry i's numbers are those of the view (a float dtype, the entry's shape), whose bytes must stay as long as the store.
+ * mapped: they are a private mapping of a file, whose pages may be given back when they have been copied. */
+sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view, bool mapped);
+/* The store frees `owner` (of what it borrows) when it is freed itself. */
+void sn_params_keep(sn_params *p, void *owner, void (*release)(void *owner));
+sn_dtype sn_params_stored(const sn_params *p, int i); /* the dtype of what is borrowed; F32 else */
+/* Entry i row-major in F32, BF16 or F16: the borrowed bytes where they are just that, else a copy that the store keeps. */
+sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out);
+/* The same for a moment: *temporary, when not NULL, is to be freed with sn_pages_free(*temporary, *bytes). */
+sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, const void **out, void **temporary, size_t *bytes);
+/* Nobody needs the borrowed bytes for now: their pages may go. */
+void sn_params_give_back(const sn_params *p, int i);
+/* Bytes the store itself holds: flat ranges, shadow, copies. What is borrowed does not count. */
+size_t sn_params_bytes(sn_params *p);
+
 void sn_params_lock(sn_params *p);
 void sn_params_unlock(sn_params *p);
 sn_status sn_params_packed(sn_params *p, int param, uint64_t key, size_t bytes, sn_packed **out);

@@ -18,13 +18,17 @@ typedef struct sn_entry {
     float rate;
     bool trainable;
     sn_slot *slots;
+    sn_tensor_view view; /* what is borrowed; data NULL: nothing */
+    bool mapped;
 } sn_entry;
 
 struct sn_params {
     sn_map names;
     sn_entry *entries;
     size_t count, capacity, total;
-    bool sealed, shadow_stale;
+    bool sealed, shadow_stale, borrows;
+    void *owner; /* of what is borrowed */
+    void (*release_owner)(void *owner);
     float *flat, *gradients;
     uint16_t *shadow;
     uint64_t version;
@@ -34,4 +38,6 @@ struct sn_params {
 /* Elements [from, to) of the flat range, cut at the borders of entries. A chunk is SN_CHUNK elements. */
 enum { SN_ALIGN_ELEMENTS = 16, SN_CHUNK = 1 << 16 };
 void sn_slots_free(sn_slot *slots);
+/* The slot of (entry, key), made where there is none; under the lock. */
+sn_status sn_slot_of(sn_params *p, int param, uint64_t key, size_t bytes, sn_packed **out);
 #endif

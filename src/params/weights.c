@@ -203,9 +203,12 @@ done:
     return status;
 }
 
+static void release_weights(void *weights) { sn_weights_free(weights); }
+
 /* Everything is checked before anything is changed. */
 sn_status sn_params_load_but(sn_params *p, const sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context) {
     if (!sn_params_sealed(p)) SN_FAIL(SN_ERR_STATE, "weights loaded before the parameter store is sealed");
+    if (sn_params_borrows(p)) SN_FAIL(SN_ERR_STATE, "weights loaded into a parameter store that borrows them");
     const sn_tensor_view **views = sn_alloc((size_t)sn_params_count(p), sizeof *views);
     if (!views) return SN_ERR_MEMORY;
     sn_status status = find_all(p, file, prefix ? prefix : "", ignored, context, views);
@@ -216,12 +219,24 @@ sn_status sn_params_load_but(sn_params *p, const sn_weights *file, const char *p
     return status;
 }
 
+sn_status sn_params_borrow_all(sn_params *p, sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context) {
+    const sn_tensor_view **views = sn_alloc((size_t)sn_params_count(p), sizeof *views);
+    if (!views) return SN_ERR_MEMORY;
+    sn_status status = find_all(p, file, prefix ? prefix : "", ignored, context, views);
+    for (int i = 0; status == SN_OK && i < sn_params_count(p); i++)
+        status = sn_params_borrow(p, i, views[i], sn_weights_mapped(file, views[i]));
+    if (status == SN_OK) sn_params_keep(p, file, release_weights);
+    sn_free(views);
+    return status;
+}
+
 sn_status sn_params_load(sn_params *p, const sn_weights *file, const char *prefix) {
     return sn_params_load_but(p, file, prefix, NULL, NULL);
 }
 
 sn_status sn_params_save(sn_params *p, const char *path, const json_t *metadata) {
     if (!sn_params_sealed(p)) SN_FAIL(SN_ERR_STATE, "weights saved before the parameter store is sealed");
+    if (sn_params_borrows(p)) SN_FAIL(SN_ERR_STATE, "weights saved of a parameter store that borrows them");
     int n = sn_params_count(p);
     sn_tensor_view *views = sn_alloc((size_t)n, sizeof *views);
     if (!views) return SN_ERR_MEMORY;

@@ -19,6 +19,8 @@ int sn_weights_count(const sn_weights *w);
 const sn_tensor_view *sn_weights_at(const sn_weights *w, int i);               /* in name order */
 const sn_tensor_view *sn_weights_find(const sn_weights *w, const char *name);  /* NULL */
 const char *sn_weights_metadata(const sn_weights *w, const char *key);         /* of safetensors; NULL */
+/* Do the view's bytes lie in a mapping of a file (not in something read from it)? */
+bool sn_weights_mapped(const sn_weights *w, const sn_tensor_view *view);
 /* Is this the name of a file of weights (shards and indices too)? */
 bool sn_weights_is_name(const char *name);
 
@@ -30,5 +32,9 @@ sn_status sn_params_load(struct sn_params *p, const sn_weights *weights, const c
 typedef bool sn_ignored_fn(void *context, const char *name);
 sn_status sn_params_load_but(struct sn_params *p, const sn_weights *weights, const char *prefix, sn_ignored_fn *ignored,
                              void *context);
+/* For a store sealed for inference: the same checks, then every parameter borrows its numbers. On success the store
+ * owns `weights`. */
+sn_status sn_params_borrow_all(struct sn_params *p, sn_weights *weights, const char *prefix, sn_ignored_fn *ignored,
+                               void *context);
 sn_status sn_params_save(struct sn_params *p, const char *path, const json_t *metadata);
 #endif

@@ -229,3 +229,13 @@ bool sn_weights_is_name(const char *name) {
         if (sn_ends_with(name, ends[i])) return true;
     return false;
 }
+
+bool sn_weights_mapped(const sn_weights *w, const sn_tensor_view *view) {
+    uintptr_t at = (uintptr_t)view->data;
+    for (size_t i = 0; i < w->count; i++) {
+        const sn_bytes *map = &w->parts[i].map;
+        uintptr_t from = (uintptr_t)map->data;
+        if (map->mapped && at >= from && at + view->bytes <= from + map->size) return true;
+    }
+    return false;
+}

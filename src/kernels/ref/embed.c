@@ -44,7 +44,12 @@ static sn_status run_embed(const sn_kernel_plan *plan, const sn_kernel_args *arg
     sn_parallel(plan->threads, sn_pieces(j.count, j.per), embed_chunk, &j);
     return SN_OK;
 }
-SN_REF(embed, sn_ref_accepts_float, run_embed)
+/* The table in any float dtype that is stored. */
+static bool accepts(const sn_kernel_request *r) {
+    sn_dtype table = r->in[0].dtype, y = r->out[0].dtype;
+    return (table == SN_F32 || table == SN_BF16 || table == SN_F16) && r->in[1].dtype == SN_I32 && (y == SN_F32 || y == SN_BF16);
+}
+SN_REF(embed, accepts, run_embed)
 
 /* Chunk: a range of the table; it looks at every id and takes those that are its own, so the order of
  * summation is that of the rows. */

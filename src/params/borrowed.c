@@ -1,0 +1,131 @@
+/* borrowed.c: a store without masters: entries are tensors of mapped files, read in place or copied once.
+ *
+ *   view (F32, BF16, F16 or F64 in the file)
+ *     -> itself                where a program wants this dtype, row-major, and its bytes are aligned
+ *     -> slot (dtype)          a plain copy in another dtype: biases of a bf16 file, say
+ *     -> slot (layout)         packed by a kernel from a source that lasts a moment; then the file's pages go
+ *
+ * Copies never go stale: nothing changes these weights. */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "params/store.h"
+
+sn_status sn_params_seal_for_inference(sn_params *p) {
+    if (p->sealed) SN_FAIL(SN_ERR_STATE, "the parameter store is sealed already");
+    p->sealed = p->borrows = true;
+    p->version = 1;
+    return SN_OK;
+}
+
+bool sn_params_borrows(const sn_params *p) { return p->borrows; }
+
+sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view, bool mapped) {
+    sn_entry *e = &p->entries[i];
+    if (!p->borrows) SN_FAIL(SN_ERR_STATE, "parameter \"%s\": the store has weights of its own", e->name);
+    char a[SN_SHAPE_TEXT], b[SN_SHAPE_TEXT];
+    if (!sn_shape_equal(e->shape, view->type.shape))
+        SN_FAIL(SN_ERR_SHAPE, "parameter \"%s\": expected shape %s, found %s", e->name, sn_shape_text(e->shape, a),
+                sn_shape_text(view->type.shape, b));
+    if (!sn_dtype_is_float(view->type.dtype))
+        SN_FAIL(SN_ERR_SHAPE, "parameter \"%s\": expected F32, F16, BF16 or F64, found %s", e->name,
+                sn_dtype_name(view->type.dtype));
+    e->view = *view;
+    e->view.name = e->name;
+    e->mapped = mapped;
+    return SN_OK;
+}
+
+void sn_params_keep(sn_params *p, void *owner, void (*release)(void *owner)) {
+    if (p->release_owner) p->release_owner(p->owner);
+    p->owner = owner;
+    p->release_owner = release;
+}
+
+sn_dtype sn_params_stored(const sn_params *p, int i) {
+    const sn_entry *e = &p->entries[i];
+    return p->borrows && e->view.data ? e->view.type.dtype : SN_F32;
+}
+
+static sn_status check(const sn_params *p, int i, sn_dtype dtype) {
+    const sn_entry *e = &p->entries[i];
+    if (!p->borrows) SN_FAIL(SN_ERR_STATE, "parameter \"%s\": the store has weights of its own", e->name);
+    if (!e->view.data && e->count) SN_FAIL(SN_ERR_STATE, "parameter \"%s\" has no weights yet", e->name);
+    if (dtype != SN_F32 && dtype != SN_BF16 && dtype != SN_F16)
+        SN_FAIL(SN_ERR_UNSUPPORTED, "parameter \"%s\" wanted as %s", e->name, sn_dtype_name(dtype));
+    return SN_OK;
+}
+
+static bool as_it_is(const sn_entry *e, sn_dtype dtype) {
+    return e->view.type.dtype == dtype && (uintptr_t)e->view.data % sn_dtype_size(dtype) == 0;
+}
+
+static sn_status convert(const sn_entry *e, sn_dtype dtype, void *to) {
+    enum { PIECE = 1 << 12 };
+    float wide[PIECE];
+    if (e->view.type.dtype == dtype) {
+        if (e->view.bytes) memcpy(to, e->view.data, e->view.bytes);
+        return SN_OK;
+    }
+    for (size_t at = 0; at < e->count; at += PIECE) {
+        size_t n = e->count - at < PIECE ? e->count - at : PIECE;
+        SN_TRY(sn_tensor_part_to_f32(&e->view, at, n, dtype == SN_F32 ? (float *)to + at : wide));
+        uint16_t *half = (uint16_t *)to + (dtype == SN_F32 ? 0 : at);
+        for (size_t k = 0; k < n && dtype == SN_BF16; k++) half[k] = sn_to_bf16(wide[k]);
+        for (size_t k = 0; k < n && dtype == SN_F16; k++) half[k] = sn_to_f16(wide[k]);
+    }
+    return SN_OK;
+}
+
+sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out) {
+    enum { PLAIN = 0x506c6169 }; /* no kernel's layout has a key this small */
+    SN_TRY(check(p, i, dtype));
+    const sn_entry *e = &p->entries[i];
+    *out = e->view.data;
+    if (as_it_is(e, dtype)) return SN_OK;
+    sn_packed *slot;
+    sn_params_lock(p);
+    sn_status status = sn_slot_of(p, i, (uint64_t)PLAIN + (uint64_t)dtype, e->count * sn_dtype_size(dtype), &slot);
+    if (status == SN_OK && !slot->version) {
+        status = convert(e, dtype, slot->data);
+        if (status == SN_OK) slot->version = p->version;
+        sn_params_give_back(p, i);
+    }
+    if (status == SN_OK) *out = slot->data;
+    sn_params_unlock(p);
+    return status;
+}
+
+sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, const void **out, void **temporary, size_t *bytes) {
+    *temporary = NULL;
+    SN_TRY(check(p, i, dtype));
+    const sn_entry *e = &p->entries[i];
+    *out = e->view.data;
+    if (as_it_is(e, dtype)) return SN_OK;
+    *bytes = e->count * sn_dtype_size(dtype);
+    *temporary = sn_pages(*bytes);
+    if (!*temporary) return SN_ERR_MEMORY;
+    *out = *temporary;
+    return convert(e, dtype, *temporary);
+}
+
+void sn_params_give_back(const sn_params *p, int i) {
+    const sn_entry *e = &p->entries[i];
+    if (!e->mapped) return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)e->view.data, to = from + e->view.bytes;
+    from = (from + page - 1) / page * page; /* pages at the ends hold neighbours too */
+    to = to / page * page;
+    if (from < to) (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+size_t sn_params_bytes(sn_params *p) {
+    size_t bytes = 0;
+    sn_params_lock(p);
+    if (p->flat) bytes += p->total * sizeof *p->flat;
+    if (p->gradients) bytes += p->total * sizeof *p->gradients;
+    if (p->shadow) bytes += p->total * sizeof *p->shadow;
+    for (size_t i = 0; i < p->count; i++)
+        for (const sn_slot *slot = p->entries[i].slots; slot; slot = slot->next) bytes += slot->packed.bytes;
+    sn_params_unlock(p);
+    return bytes;
+}
