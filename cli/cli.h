@@ -85,6 +85,9 @@ const char *cli_nearest(const char *word, const void *words, int count, size_t s
 #define BIT(id) (UINT64_C(1) << OPT_##id)
 #define CLI_TABLE_OPTIONS (BIT(ENCODING) | BIT(MEDIA_ROOT) | BIT(LIMIT))
 #define CLI_MODEL_OPTIONS (BIT(THREADS) | BIT(PRECISION))
+#define CLI_GENERATION_OPTIONS                                                                                   \
+    (BIT(NUM_BEAMS) | BIT(BEAMS) | BIT(MAX_LENGTH) | BIT(MAX_NEW_TOKENS) | BIT(LENGTH_PENALTY) | BIT(SAMPLE) |    \
+     BIT(TEMPERATURE) | BIT(TOP_K) | BIT(TOP_P) | BIT(SEED))
 #define CLI_COMMON_OPTIONS (BIT(JSON) | BIT(QUIET) | BIT(HELP))
 
 /* ---- errors -------------------------------------------------------------------------------- */
@@ -150,6 +153,23 @@ int cli_file_open(const char *path, cli_file *out);
 int cli_file_commit(cli_file *file); /* frees; prints the error */
 void cli_file_abandon(cli_file *file);
 
+/* ---- inputs of published models (items.c) --------------------------------------------------- */
+
+/* The positional arguments from `first` on, then the lines of --items, as items of one kind: "text", "image" or
+ * "audio". Strings stay valid until it is freed. */
+typedef struct cli_items {
+    sn_item *list;
+    size_t count, room;
+    char **lines; /* of --items, owned */
+    size_t line_count, line_room;
+} cli_items;
+int cli_items_read(const cli_args *args, int first, bool text, cli_items *out); /* prints the error */
+void cli_items_free(cli_items *items);
+/* Opens MODEL for a task (NULL: all); prints the error. */
+int cli_open_pipeline(const cli_args *args, const char *task, sn_pipeline **out);
+/* Prints an {"item","error":{…}} on stderr. */
+void cli_item_error(const json_t *answer);
+
 /* ---- commands, one file each --------------------------------------------------------------- */
 int cli_inspect(const cli_args *args);
 int cli_train(const cli_args *args);
@@ -160,6 +180,10 @@ int cli_info(const cli_args *args);
 int cli_verify(const cli_args *args);
 int cli_convert(const cli_args *args);
 int cli_bench(const cli_args *args);
+int cli_embed(const cli_args *args);
+int cli_caption(const cli_args *args);
+int cli_generate(const cli_args *args);
+int cli_tokenize(const cli_args *args);
 int cli_help(const cli_args *args);
 /* Help of one command, or of all when NULL, on `to`. */
 void cli_print_help(FILE *to, const cli_command *command);

@@ -74,18 +74,29 @@ static void print_all(json_t *about) {
     cli_grid_print(grid, stdout, true);
 }
 
+/* A published model: plain facts, then lists in words. */
+static void print_published(json_t *about) {
+    static const char *const lists[] = {"accepts", "tasks"};
+    cli_grid *grid = cli_grid_new(2);
+    add_plain(grid, about);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        char text[512];
+        join(json_object_get(about, lists[i]), text, sizeof text);
+        cli_grid_add(grid, lists[i]);
+        cli_grid_add(grid, text);
+    }
+    cli_grid_print(grid, stdout, false);
+}
+
 int cli_info(const cli_args *args) {
-    sn_model *model = NULL;
     char *text = NULL;
-    int code = cli_open_model(args, args->items[0], &model);
-    if (code) return code;
-    sn_status status = sn_model_describe(model, &text);
-    json_t *about = status ? NULL : cli_take_json(text);
-    if (status) code = cli_fail(status);
-    else if (!about) code = CLI_FAILED;
-    else if (cli_given(args, OPT_JSON)) cli_print_json(about);
+    sn_status status = sn_path_describe(args->items[0], NULL, &text);
+    if (status) return cli_fail(status);
+    json_t *about = cli_take_json(text);
+    if (!about) return CLI_FAILED;
+    if (cli_given(args, OPT_JSON)) cli_print_json(about);
+    else if (json_object_get(about, "model_type")) print_published(about);
     else print_all(about);
     json_decref(about);
-    sn_model_free(model);
-    return code;
+    return CLI_DONE;
 }

@@ -2,6 +2,7 @@
  *
  * Order of use, for prediction:  sn_model_load -> sn_session_create -> sn_input_set_... -> sn_session_run
  *                                -> sn_output_...
+ * with a published model:        sn_pipeline_open -> sn_pipeline_run, sn_pipeline_embed
  * for training:                  sn_table_open -> sn_trainer_create -> sn_trainer_run -> sn_model_save
  *
  * Conventions
@@ -9,7 +10,7 @@
  *              calling thread is sn_error_message(); it names file, row, column or tensor.
  *   ownership  The caller frees what a _create, _load or _open call gave, with the _free call of the same
  *              noun; freeing NULL is legal. Strings returned by a query belong to the object queried.
- *   threads    sn_model is immutable and may be shared; sn_session, sn_trainer and sn_table belong to one
+ *   threads    sn_model and sn_pipeline are immutable and may be shared; sn_session, sn_trainer and sn_table belong to one
  *              thread at a time.
  *   units      image bytes are RGB, 8 bit, row by row; audio is 32-bit float PCM in [-1, 1], interleaved;
  *              text is UTF-8.
@@ -118,6 +119,71 @@ SN_API sn_status sn_model_verify(const sn_model *model, char **json);
  * it), "overwrite". `json` may be NULL:
  * {"schema":1,"source":file,"format":"torch"|"safetensors","tensors":n,"bytes":n,"overflows":n,"files":[copied]} */
 SN_API sn_status sn_weights_convert(const char *path, const char *output, const char *options, char **json);
+
+/* ---- published models ---------------------------------------------------------------------- */
+
+/* A published model and all that belongs to it (tokenizer, picture and sound processors, pooling, generation settings),
+ * opened from a directory as Transformers or sentence-transformers writes it. Immutable: it may be shared between
+ * threads; each call borrows working memory of its own. */
+typedef struct sn_pipeline sn_pipeline;
+/* options: "threads" (0: as many as this process may use), "precision" ("auto": bf16 where the processor has it, or
+ * "f32"), "task" (opens only what this task needs; "tokenize" needs no weights). */
+SN_API sn_status sn_pipeline_open(const char *path, const char *options, sn_pipeline **out);
+SN_API void sn_pipeline_free(sn_pipeline *pipeline);
+/* {"schema":1,"model_type","architecture","parameters","bytes","precision","threads","accepts":["text"|"image"|"audio"],
+ *  "tasks":[name],"vector","pooling","normalised","tokens","max_tokens","image"…}; a key that does not apply is absent. */
+SN_API sn_status sn_pipeline_describe(const sn_pipeline *pipeline, char **json);
+
+/* What the model at `path` is, trained here (as sn_model_describe) or published (as sn_pipeline_describe). */
+SN_API sn_status sn_path_describe(const char *path, const char *options, char **json);
+
+/* One input. What is not given is NULL and 0; nothing is copied, and all must stay until the call is over. */
+typedef struct sn_item {
+    const char *text; /* UTF-8 */
+    size_t bytes;     /* of text */
+    const char *file; /* a picture or a sound, in place of the following */
+    const uint8_t *rgb;
+    int width, height;
+    size_t stride;    /* bytes from row to row */
+    const float *pcm;
+    size_t frames;
+    int channels, rate_hz;
+} sn_item;
+
+/* What is told while a call runs; members may be NULL. */
+typedef struct sn_listener {
+    sn_row_fn *result; /* an item is done: its JSON, or {"item","error":{"code","message","file"}}; in order */
+    /* Text of item `item` as soon as it is certain, whole characters; a non-zero answer cancels. */
+    int (*text)(void *context, size_t item, const char *utf8, size_t bytes);
+    void *context;
+} sn_listener;
+
+/* Does `task` for each of n items. A failing item is reported and the others go on; then the first failure is returned.
+ * Every result has "item" (its number from 1).
+ *   "tokenize"    text -> {"text","ids":[…],"tokens":[…],"types":[…],"offsets":[[begin,end]…]}
+ *                 options: "special" (true: with the tokens that the model expects around a text), "pair" (second text),
+ *                 "decode" ([ids]: the other way; no items; {"text"})
+ *   "embed"       as sn_pipeline_embed; {"vector":[…]}
+ *   "generate"    a prompt -> {"text","tokens":[ids],"score","prompt"}: what follows it, without it; "others" with
+ *                 "num_return_sequences". options: generation_config.json's keys ("max_new_tokens", "num_beams",
+ *                 "do_sample", "temperature", "top_k", "top_p", "seed", …), over those of the model's files */
+SN_API sn_status sn_pipeline_run(const sn_pipeline *pipeline, const char *task, const sn_item *items, size_t n,
+                                 const char *options, const sn_listener *listener);
+/* The same for one item, with its result as JSON. */
+SN_API sn_status sn_pipeline_answer(const sn_pipeline *pipeline, const char *task, const sn_item *item,
+                                    const char *options, char **json);
+
+/* Numbers in a vector of this model. */
+SN_API sn_status sn_pipeline_width(const sn_pipeline *pipeline, size_t *width);
+/* One vector per item into vectors [n][width], pooled and normalised as the model's files say (without any: mean over
+ * the tokens of a text, not normalised; projected and normalised for models that compare pictures with texts). An item
+ * that fails is told to the listener, its vector is NaN, and the others go on; then the first failure is returned.
+ * Items are sorted by length into batches of their own. options: "batch_size" (32), "prompt" (text put before each
+ * text), "pooling" (another than the files say: "mean", "cls", "max", "last"), "normalise". */
+SN_API sn_status sn_pipeline_embed(const sn_pipeline *pipeline, const sn_item *items, size_t n, const char *options,
+                                   const sn_listener *listener, float *vectors);
+/* Writes rows x width numbers: .safetensors (tensor "embeddings"), .npy, by the name's end; atomically. */
+SN_API sn_status sn_vectors_write(const char *path, const float *vectors, size_t rows, size_t width);
 
 /* ---- one thread's use of a model ------------------------------------------------------------ */
 

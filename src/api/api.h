@@ -1,4 +1,5 @@
-/* api.h: what the files of the public interface share: options and results as JSON text. Private to src/api. */
+/* api.h: what the files of the public interface share: options and results as JSON text. Private to src/api and
+ * src/pipelines. */
 #ifndef SN_API_API_H
 #define SN_API_API_H
 #include "base/json.h"

@@ -30,6 +30,8 @@ void sn_pretrained_free(sn_pretrained *m) {
     sn_free(m);
 }
 
+const char *sn_pretrained_architecture(const sn_pretrained *m) { return m->architecture; }
+int sn_pretrained_threads(const sn_pretrained *m) { return m->threads; }
 const sn_page *sn_pretrained_page(const sn_pretrained *m) { return m->page; }
 const sn_page_config *sn_pretrained_config(const sn_pretrained *m) { return &m->c; }
 sn_params *sn_pretrained_params(const sn_pretrained *m) { return m->params; }
@@ -77,6 +79,13 @@ static sn_status build(const sn_pretrained *m, const sn_weights *weights, sn_fol
 sn_status sn_pretrained_graph(const sn_pretrained *m, const sn_page_sizes *sizes, bool training, sn_graph **g,
                               sn_page_in *in, sn_page_out *out) {
     return build(m, NULL, NULL, sizes, training, g, in, out);
+}
+
+sn_status sn_pretrained_build(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_page_out *out) {
+    out->n = 0;
+    sn_page_build b = {g, &m->c, in, out, m->architecture, NULL, m->fold, NULL};
+    m->page->build(&b);
+    return sn_graph_check(g) == SN_OK ? SN_OK : sn_fail_in("%s", m->page->model_type);
 }
 
 bool sn_pretrained_bf16(const sn_pretrained *m) { return m->bf16; }

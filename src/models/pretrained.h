@@ -19,6 +19,8 @@ typedef struct sn_pretrained_options {
 /* `path`: a directory with config.json and weights. Missing, unused and mis-shaped tensors are errors by name. */
 sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out);
 void sn_pretrained_free(sn_pretrained *m);
+const char *sn_pretrained_architecture(const sn_pretrained *m); /* "BertForMaskedLM"; "" when config.json says none */
+int sn_pretrained_threads(const sn_pretrained *m);
 const sn_page *sn_pretrained_page(const sn_pretrained *m);
 const sn_page_config *sn_pretrained_config(const sn_pretrained *m);
 sn_params *sn_pretrained_params(const sn_pretrained *m);
@@ -35,6 +37,8 @@ typedef struct sn_page_sizes {
  * [N], or as SN_IN_JOINT says); pixels [N,H,W,C]; sound [N,frames,mels]; target [N,target_steps]; with `training` rows int64 [N] at the end. */
 sn_status sn_pretrained_graph(const sn_pretrained *m, const sn_page_sizes *sizes, bool training, sn_graph **g,
                               sn_page_in *in, sn_page_out *out);
+/* The whole model into a graph of the caller's; of a model of several parts those whose inputs are in `in`. */
+sn_status sn_pretrained_build(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_page_out *out);
 /* The parts of a model that generates text, into a graph of the caller's (page.h says what they read and give). */
 sn_status sn_pretrained_encode(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *encoded);
 sn_status sn_pretrained_decode(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *logits);

@@ -1,0 +1,224 @@
+/* embed.c: items -> vectors.
+ *
+ *   texts -> ids, sorted by length -> batches padded to their longest -> hidden [N,T,D] -> pooling -> vectors
+ *         -> or, from a model that compares pictures with texts, its own projected vectors, normalised
+ *
+ * Batches hold texts of nearly one length, so little is computed for padding; each vector goes to its item's place. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "pipelines/media.h"
+#include "pipelines/work.h"
+
+static const char *const keys[] = {"batch_size", "prompt", "pooling", "normalise", NULL};
+static const char *const text_names[] = {"text_embeds", "last_hidden_state", NULL};
+static const char *const image_names[] = {"image_embeds", "pooler_output", "last_hidden_state", NULL};
+enum { BATCH = 32, MOST_BATCH = 4096 };
+
+typedef struct embedding {
+    sn_call *call;
+    sn_pooling pooling; /* a view of the pipeline's, with the call's own modes */
+    int normalise;      /* -1: as the files say */
+    const char *prompt;
+    int64_t batch;
+    sn_text_list texts;
+    float *vectors;     /* [n][width] */
+    size_t width;
+} embedding;
+
+static sn_status settings(sn_call *call, embedding *e) {
+    const char *mode = NULL;
+    bool on = false;
+    *e = (embedding){.call = call, .pooling = call->p->pooling, .normalise = -1};
+    SN_TRY(sn_options_int(call->options, "batch_size", BATCH, 1, MOST_BATCH, &e->batch));
+    SN_TRY(sn_json_string(call->options, "prompt", e->pooling.prompt, &e->prompt));
+    SN_TRY(sn_json_string(call->options, "pooling", NULL, &mode));
+    if (mode) SN_TRY(sn_pooling_mode(mode, &e->pooling.modes));
+    if (json_object_get(call->options, "normalise")) {
+        SN_TRY(sn_json_bool(call->options, "normalise", false, &on));
+        e->normalise = on;
+    }
+    if (e->prompt && *e->prompt && e->pooling.exclude_prompt)
+        SN_FAIL(SN_ERR_UNSUPPORTED, "a prompt that the pooling leaves out (include_prompt false in 1_Pooling/config.json)");
+    return SN_OK;
+}
+
+/* One vector out of what the model gave for one row. */
+static sn_status finish(embedding *e, const sn_result *r, int64_t row, int64_t valid, bool text, float *out) {
+    int64_t width = r->shape.dim[r->shape.rank - 1];
+    bool own = r->shape.rank == 2; /* [N,D]: the model pools itself */
+    if (own) memcpy(out, r->data + row * width, (size_t)width * sizeof *out);
+    else {
+        const float *hidden = r->data + row * r->shape.dim[1] * width;
+        if (text) SN_TRY(sn_pooling_apply(&e->pooling, hidden, valid, width, out));
+        else memcpy(out, hidden, (size_t)width * sizeof *out); /* a picture's first token */
+    }
+    bool projected = own && strstr(r->name, "_embeds");
+    if (e->normalise > 0 || (e->normalise < 0 && projected)) sn_unit_length(out, (int64_t)e->width);
+    return SN_OK;
+}
+
+static bool all_finite(const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i])) return false;
+    return true;
+}
+
+/* ---- texts ---- */
+
+static sn_status text_batch(embedding *e, int64_t first, int64_t n) {
+    sn_call *call = e->call;
+    sn_text_batch b = {0};
+    sn_result r;
+    sn_status status = sn_text_batch_make(&e->texts, call->p, first, n, &b);
+    sn_feed feed = {.kinds = SN_IN_TEXT, .sizes = {.rows = n, .steps = b.steps}, .ids = b.ids, .types = b.types, .lengths = b.lengths};
+    if (status == SN_OK) status = sn_work_run(call->work, &feed, text_names, &r);
+    for (int64_t k = 0; status == SN_OK && k < n; k++) {
+        size_t item = e->texts.list[first + k].item;
+        float *out = e->vectors + item * e->width;
+        status = finish(e, &r, k, b.lengths[k], true, out);
+        if (status == SN_OK && !all_finite(out, e->width)) status = sn_fail(SN_ERR_NUMERIC, "item %zu: the vector is not finite", item + 1);
+    }
+    sn_text_batch_free(&b);
+    return status;
+}
+
+static sn_status texts(embedding *e) {
+    sn_call *call = e->call;
+    sn_status status = SN_OK;
+    int64_t most = sn_text_limit(call->p);
+    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
+        status = sn_text_list_add(&e->texts, call->p, &call->items[i], i, e->prompt, most);
+        if (status == SN_OK) continue;
+        for (size_t k = 0; k < e->width; k++) e->vectors[i * e->width + k] = NAN;
+        status = sn_call_item_failed(call, i, status);
+    }
+    sn_text_list_sort(&e->texts);
+    int64_t all = (int64_t)e->texts.n;
+    for (int64_t at = 0; status == SN_OK && at < all; at += e->batch)
+        status = text_batch(e, at, all - at < e->batch ? all - at : e->batch);
+    sn_text_list_free(&e->texts);
+    return status;
+}
+
+/* ---- pictures ---- */
+
+static sn_status picture_batch(embedding *e, const sn_pictures *pictures, const size_t *items, int64_t n) {
+    sn_result r;
+    sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = n, .height = pictures->height, .width = pictures->width}, .pixels = pictures->values};
+    SN_TRY(sn_work_run(e->call->work, &feed, image_names, &r));
+    for (int64_t k = 0; k < n; k++) {
+        float *out = e->vectors + items[k] * e->width;
+        if (r.shape.dim[r.shape.rank - 1] != (int64_t)e->width) SN_FAIL(SN_ERR_SHAPE, "vectors of pictures and texts differ in size");
+        SN_TRY(finish(e, &r, k, 0, false, out));
+        if (!all_finite(out, e->width)) SN_FAIL(SN_ERR_NUMERIC, "item %zu: the vector is not finite", items[k] + 1);
+    }
+    return SN_OK;
+}
+
+/* Pictures of one size are batched as they come. */
+static sn_status pictures(embedding *e) {
+    sn_call *call = e->call;
+    sn_pictures all = {0};
+    size_t *items = sn_alloc((size_t)e->batch, sizeof *items);
+    int64_t n = 0;
+    sn_status status = items ? SN_OK : SN_ERR_MEMORY;
+    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
+        sn_pictures one;
+        status = sn_pictures_make(call, i, 1, &one);
+        if (status != SN_OK) {
+            for (size_t k = 0; k < e->width; k++) e->vectors[i * e->width + k] = NAN;
+            status = sn_call_item_failed(call, i, status);
+            continue;
+        }
+        if (n && (n == e->batch || one.height != all.height || one.width != all.width)) {
+            status = picture_batch(e, &all, items, n);
+            n = 0;
+        }
+        if (status == SN_OK && (!n && (one.one != all.one || !all.values))) {
+            sn_pictures_free(&all);
+            all.values = sn_alloc((size_t)e->batch, one.one * sizeof *all.values);
+            if (!all.values) status = SN_ERR_MEMORY;
+        }
+        if (status == SN_OK) {
+            all.height = one.height, all.width = one.width, all.one = one.one;
+            memcpy(all.values + (size_t)n * one.one, one.values, one.one * sizeof *one.values);
+            items[n++] = i;
+        }
+        sn_pictures_free(&one);
+    }
+    if (status == SN_OK && n) status = picture_batch(e, &all, items, n);
+    sn_pictures_free(&all);
+    sn_free(items);
+    return status;
+}
+
+/* ---- the task ---- */
+
+/* All items are of one kind: the first one's. */
+static sn_status check_kind(const sn_call *call, bool *text) {
+    *text = call->items[0].text != NULL;
+    for (size_t i = 0; i < call->n; i++)
+        if ((call->items[i].text != NULL) != *text) SN_FAIL(SN_ERR_USAGE, "item %zu is of another kind than the first", i + 1);
+    unsigned kind = *text ? SN_IN_TEXT : SN_IN_IMAGE;
+    if (!sn_pipeline_accepts(call->p, kind) || (*text && !call->p->tokenizer) || (!*text && !call->p->has_pictures))
+        SN_FAIL(SN_ERR_UNSUPPORTED, "%s: %s cannot be embedded by this model of type %s", call->p->path, *text ? "texts" : "pictures",
+                sn_pretrained_page(call->p->model)->model_type);
+    return SN_OK;
+}
+
+static sn_status width_of(const sn_pipeline *p, const sn_pooling *pooling, size_t *out) {
+    sn_result r;
+    int64_t width = 0;
+    if (sn_pipeline_accepts(p, SN_IN_TEXT)) {
+        sn_feed feed = {.kinds = SN_IN_TEXT, .sizes = {.rows = 1, .steps = 2}};
+        SN_TRY(sn_work_shape(p, &feed, text_names, &r));
+        width = r.shape.dim[r.shape.rank - 1];
+        if (r.shape.rank > 2) SN_TRY(sn_pooling_width(pooling, width, &width));
+    } else {
+        const sn_page_config *c = sn_pretrained_config(p->model);
+        sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = 1, .height = c->image, .width = c->image}};
+        SN_TRY(sn_work_shape(p, &feed, image_names, &r));
+        width = r.shape.dim[r.shape.rank - 1];
+    }
+    *out = (size_t)width;
+    return SN_OK;
+}
+
+sn_status sn_embed_width(const sn_pipeline *p, size_t *out) { return width_of(p, &p->pooling, out); }
+
+/* Without a place for vectors each item's goes to the listener. */
+static sn_status tell(embedding *e) {
+    sn_call *call = e->call;
+    for (size_t i = 0; i < call->n; i++) {
+        const float *x = e->vectors + i * e->width;
+        if (isnan(x[0])) continue; /* its failure was told */
+        json_t *list = json_array();
+        for (size_t k = 0; list && k < e->width; k++) (void)json_array_append_new(list, json_real((double)x[k]));
+        SN_TRY(sn_call_give(call, i, json_pack("{s:o}", "vector", list)));
+    }
+    return SN_OK;
+}
+
+static sn_status run(sn_call *call) {
+    embedding e;
+    SN_TRY(settings(call, &e));
+    if (!call->n) return SN_OK;
+    bool text;
+    SN_TRY(check_kind(call, &text));
+    SN_TRY(width_of(call->p, &e.pooling, &e.width));
+    e.vectors = call->vectors ? call->vectors : sn_alloc(call->n, e.width * sizeof *e.vectors);
+    if (!e.vectors) return SN_ERR_MEMORY;
+    sn_status status = text ? texts(&e) : pictures(&e);
+    if (status == SN_OK && !call->vectors) status = tell(&e);
+    if (!call->vectors) sn_free(e.vectors);
+    return status;
+}
+
+/* Not where the inputs are one sequence or a decoder must run too. */
+static bool fits(const sn_pipeline *p) {
+    const sn_page *page = p->model ? sn_pretrained_page(p->model) : NULL;
+    if (!page || page->accepts & SN_IN_JOINT || page->encode) return false;
+    return page->accepts & SN_IN_TEXT ? p->tokenizer != NULL : (page->accepts & SN_IN_IMAGE) != 0;
+}
+const sn_pipeline_task sn_pipeline_task_embed = {"embed", SN_NEED_MODEL | SN_NEED_POOLING, keys, fits, run};

@@ -1,0 +1,50 @@
+/* media.h: items as a page takes them.
+ *
+ *   texts -> sn_text_list (ids of each, sorted by length) -> sn_text_batch: ids [N,T], types [N,T], lengths [N]
+ *   pictures -> the processor of the model's directory -> pixels [N,H,W,3] */
+#ifndef SN_PIPELINE_MEDIA_H
+#define SN_PIPELINE_MEDIA_H
+#include "api/api.h"
+#include "pipelines/pipeline.h"
+
+typedef struct sn_text_ids {
+    size_t item, at; /* which item; where in the list's arrays */
+    int64_t count;
+} sn_text_ids;
+/* All-zero is empty. */
+typedef struct sn_text_list {
+    sn_text_ids *list;
+    size_t n, room;
+    int32_t *ids, *types;
+    size_t used, ids_room;
+    sn_encoding encoding;
+} sn_text_list;
+/* Tokens that a text may have in this model; 0: no bound. */
+int64_t sn_text_limit(const sn_pipeline *p);
+/* Cuts the item's text into tokens, with `prompt` (or NULL) before it, truncated to `most`. */
+sn_status sn_text_list_add(sn_text_list *l, const sn_pipeline *p, const sn_item *item, size_t index, const char *prompt, int64_t most);
+void sn_text_list_sort(sn_text_list *l); /* the longest first; equal ones as they came */
+void sn_text_list_free(sn_text_list *l);
+
+typedef struct sn_text_batch {
+    int64_t steps;
+    int32_t *ids, *types, *lengths; /* heap */
+} sn_text_batch;
+/* Texts [first, first + n) of the list, padded to the longest of them. */
+sn_status sn_text_batch_make(const sn_text_list *l, const sn_pipeline *p, int64_t first, int64_t n, sn_text_batch *out);
+void sn_text_batch_free(sn_text_batch *b);
+
+/* The item's picture, decoded or copied; the caller frees it. */
+sn_status sn_item_image(const sn_item *item, sn_image *out);
+typedef struct sn_pictures {
+    int64_t height, width;
+    size_t one;    /* values of a picture */
+    float *values; /* [n][height][width][3], heap */
+} sn_pictures;
+/* The pictures of items [first, first + n), resized, cropped and normalised as the model's processor does. */
+sn_status sn_pictures_make(const sn_call *call, size_t first, size_t n, sn_pictures *out);
+void sn_pictures_free(sn_pictures *p);
+
+/* Numbers in a vector (embed.c). */
+sn_status sn_embed_width(const sn_pipeline *p, size_t *out);
+#endif

@@ -1,0 +1,54 @@
+/* pictures.c: items' pictures as the model's own processor makes them: pixels f32 [N,H,W,3]. */
+#include <stdio.h>
+
+#include "pipelines/media.h"
+
+sn_status sn_item_image(const sn_item *item, sn_image *out) {
+    *out = (sn_image){0};
+    if (item->file) return sn_image_read(item->file, 0, out);
+    if (!item->rgb) SN_FAIL(SN_ERR_USAGE, "a picture is expected");
+    if (item->width < 1 || item->height < 1 || item->stride < (size_t)item->width * 3)
+        SN_FAIL(SN_ERR_USAGE, "a picture of %d x %d pixels with %zu bytes a row is not possible", item->width, item->height, item->stride);
+    SN_TRY(sn_image_make(item->width, item->height, 3, out));
+    size_t bytes = (size_t)item->width * 3;
+    for (size_t y = 0; y < (size_t)item->height; y++) memcpy(out->pixels + y * bytes, item->rgb + y * item->stride, bytes);
+    return SN_OK;
+}
+
+static sn_status prepared(const sn_pipeline *p, const sn_item *item, sn_image *out) {
+    sn_image raw;
+    SN_TRY(sn_item_image(item, &raw));
+    sn_status status = sn_image_processor_pixels(&p->pictures, &raw, out);
+    sn_image_free(&raw);
+    if (status != SN_OK && item->file) return sn_fail_at(item->file, 0, NULL);
+    return status;
+}
+
+void sn_pictures_free(sn_pictures *p) {
+    sn_free(p->values);
+    *p = (sn_pictures){0};
+}
+
+sn_status sn_pictures_make(const sn_call *call, size_t first, size_t n, sn_pictures *out) {
+    *out = (sn_pictures){0};
+    for (size_t i = 0; i < n; i++) {
+        sn_image image = {0};
+        sn_status status = prepared(call->p, &call->items[first + i], &image);
+        if (status == SN_OK && !out->values) {
+            out->height = image.height;
+            out->width = image.width;
+            out->one = (size_t)image.height * (size_t)image.width * 3;
+            out->values = sn_alloc(n, out->one * sizeof *out->values);
+            if (!out->values) status = SN_ERR_MEMORY;
+        }
+        if (status == SN_OK && (image.height != out->height || image.width != out->width))
+            status = sn_fail(SN_ERR_SHAPE, "a picture of %d x %d beside one of %d x %d", image.width, image.height, (int)out->width, (int)out->height);
+        if (status == SN_OK) sn_image_processor_values(&call->p->pictures, &image, out->values + i * out->one);
+        sn_image_free(&image);
+        if (status != SN_OK) {
+            sn_pictures_free(out);
+            return status;
+        }
+    }
+    return SN_OK;
+}

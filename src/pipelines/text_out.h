@@ -1,0 +1,22 @@
+/* text_out.h: tasks that write text: the call's generation settings, one text (or several beams) out of a prompt or an
+ * encoder's output, streamed while it comes. */
+#ifndef SN_PIPELINE_TEXT_OUT_H
+#define SN_PIPELINE_TEXT_OUT_H
+#include "generate/generate.h"
+#include "pipelines/media.h"
+#include "pipelines/work.h"
+
+/* Options of a call that belong to generation, for a task's keys. */
+#define SN_GENERATION_KEYS                                                                                               \
+    "max_length", "max_new_tokens", "min_length", "min_new_tokens", "num_beams", "num_return_sequences",                 \
+        "no_repeat_ngram_size", "top_k", "length_penalty", "repetition_penalty", "temperature", "top_p", "min_p",        \
+        "early_stopping", "do_sample", "renormalize_logits", "seed"
+
+/* Of the model's files, then of the call's options but those in `own` (NULL-terminated or NULL). */
+sn_status sn_call_generation(const sn_call *call, const char *const *own, sn_generation *out);
+/* Continues one prompt (ids [n]) of item i on a decoding session that was started. Streams the text to the listener and
+ * gives {"text","tokens","score"} (with "others" for further sequences). */
+sn_status sn_call_write(sn_call *call, size_t i, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out);
+/* Rows and positions that a decoding session must have for a prompt of n tokens. */
+sn_status sn_call_decoding(sn_call *call, const sn_generation *g, int64_t n, sn_decoding **out);
+#endif

@@ -1,0 +1,39 @@
+/* work.h: what one thread needs to run a published model: compiled programs, the memory they share, a decoding session.
+ *
+ *   feed (sizes, arrays) -> program for these sizes, least recently used out first -> one named output, f32
+ *
+ * A work belongs to one call at a time; the pipeline keeps those that are idle. */
+#ifndef SN_WORK_H
+#define SN_WORK_H
+#include "models/decode.h"
+#include "pipelines/pipeline.h"
+
+typedef struct sn_work sn_work;
+sn_status sn_work_take(const sn_pipeline *p, sn_work **out);
+void sn_work_give(const sn_pipeline *p, sn_work *work);
+void sn_work_free_all(sn_work *list);
+
+/* Inputs of a run. Which of them the page accepts is up to the caller. */
+typedef struct sn_feed {
+    unsigned kinds;                      /* sn_page_accepts bits that are given */
+    sn_page_sizes sizes;
+    const int32_t *ids, *types, *lengths; /* [N,T], [N,T], [N] */
+    const float *pixels, *sound;          /* [N,H,W,C], [N,F,M] */
+    const int32_t *target;                /* [N,target_steps] */
+} sn_feed;
+
+typedef struct sn_result {
+    const char *name;  /* which of the names it was */
+    sn_shape shape;
+    const float *data; /* in the work's memory, until its next run */
+} sn_result;
+/* The first of the names (NULL-terminated; literals) that the model gives for this feed. */
+sn_status sn_work_run(sn_work *work, const sn_feed *feed, const char *const *names, sn_result *out);
+/* Its shape alone: nothing is compiled or run, arrays may be NULL. */
+sn_status sn_work_shape(const sn_pipeline *p, const sn_feed *feed, const char *const *names, sn_result *out);
+
+/* The encoder's output for this feed's pictures or sound: [N,S,E]. */
+sn_status sn_work_encode(sn_work *work, const sn_feed *feed, sn_result *out);
+/* A decoding session for at least so many rows and positions; it belongs to the work and is kept. */
+sn_status sn_work_decoding(sn_work *work, int64_t rows, int64_t positions, sn_decoding **out);
+#endif

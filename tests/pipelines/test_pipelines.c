@@ -1,0 +1,308 @@
+/* Published models with all their files equal Transformers: vectors by the pooling that the files say, in batches of every
+ * size, tokens, generated text; items that fail in the middle; several threads on one pipeline. */
+#include "test.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "params/weights.h"
+
+#define ROOT SN_TEST_ROOT "/golden/pipelines/"
+enum { MOST = 16, MOST_WIDTH = 64 };
+
+typedef struct golden {
+    json_t *root;
+    sn_pipeline *p;
+    sn_item items[MOST];
+    size_t n, width;
+} golden;
+
+static void open_golden(const char *name, golden *g) {
+    char path[512];
+    json_t *text;
+    size_t i;
+    *g = (golden){0};
+    (void)snprintf(path, sizeof path, ROOT "%s.json", name);
+    assert_ok(sn_json_read(path, &g->root));
+    (void)snprintf(path, sizeof path, ROOT "%s", name);
+    assert_ok(sn_pipeline_open(path, "{\"precision\":\"f32\",\"threads\":2}", &g->p));
+    json_array_foreach(json_object_get(g->root, "texts"), i, text)
+        g->items[g->n++] = (sn_item){.text = json_string_value(text), .bytes = json_string_length(text)};
+    if (json_object_get(g->root, "vectors")) assert_ok(sn_pipeline_width(g->p, &g->width));
+}
+static void close_golden(golden *g) {
+    sn_pipeline_free(g->p);
+    json_decref(g->root);
+}
+
+static void close_vectors(const golden *g, const float *x, double bound) {
+    for (size_t i = 0; i < g->n; i++)
+        for (size_t k = 0; k < g->width; k++) {
+            double want = json_number_value(json_array_get(json_array_get(json_object_get(g->root, "vectors"), i), k));
+            double got = (double)x[i * g->width + k];
+            if (!(fabs(got - want) <= bound)) fail_msg("item %zu, number %zu: %g, not %g", i, k, got, want);
+        }
+}
+
+static void vectors_equal_the_reference(void **state) {
+    (void)state;
+    static const char *const names[] = {"sentences", "sentences_plain", "sentences_cls_max"};
+    static const char *const batches[] = {NULL, "{\"batch_size\":1}", "{\"batch_size\":2}", "{\"batch_size\":4}"};
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        golden g;
+        float x[MOST * MOST_WIDTH];
+        open_golden(names[n], &g);
+        assert_int_equal(g.width, json_array_size(json_array_get(json_object_get(g.root, "vectors"), 0)));
+        for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
+            memset(x, 0, sizeof x);
+            assert_ok(sn_pipeline_embed(g.p, g.items, g.n, batches[b], NULL, x));
+            close_vectors(&g, x, 3e-5);
+        }
+        close_golden(&g);
+    }
+}
+
+static void options_change_the_pooling(void **state) {
+    (void)state;
+    golden g;
+    float unit[MOST * MOST_WIDTH], both[MOST * MOST_WIDTH];
+    open_golden("sentences_plain", &g);
+    assert_ok(sn_pipeline_embed(g.p, g.items, g.n, "{\"normalise\":true}", NULL, unit));
+    for (size_t i = 0; i < g.n; i++) {
+        double sum = 0;
+        for (size_t k = 0; k < g.width; k++) sum += (double)unit[i * g.width + k] * (double)unit[i * g.width + k];
+        assert_true(fabs(sum - 1) < 1e-5);
+    }
+    close_golden(&g);
+    open_golden("sentences_cls_max", &g);
+    assert_ok(sn_pipeline_embed(g.p, g.items, g.n, NULL, NULL, both));
+    float *cls = unit; /* half as wide: its first half is the first token */
+    assert_ok(sn_pipeline_embed(g.p, g.items, g.n, "{\"pooling\":\"cls\"}", NULL, cls));
+    for (size_t i = 0; i < g.n; i++) assert_memory_equal(cls + i * g.width / 2, both + i * g.width, g.width / 2 * sizeof *cls);
+    assert_fails(sn_pipeline_embed(g.p, g.items, g.n, "{\"pooling\":\"sum\"}", NULL, cls), SN_ERR_USAGE, "\"sum\" is not known");
+    assert_fails(sn_pipeline_embed(g.p, g.items, g.n, "{\"poling\":\"cls\"}", NULL, cls), SN_ERR_USAGE, "poling");
+    close_golden(&g);
+}
+
+typedef struct told {
+    int n;
+    char last[512];
+} told;
+static int tell(void *context, const char *json) {
+    told *t = context;
+    t->n++;
+    (void)snprintf(t->last, sizeof t->last, "%s", json);
+    return 0;
+}
+
+static void a_broken_item_is_told(void **state) {
+    (void)state;
+    golden g;
+    float x[MOST * MOST_WIDTH], whole[MOST * MOST_WIDTH];
+    told t = {0};
+    sn_listener listener = {.result = tell, .context = &t};
+    open_golden("sentences", &g);
+    assert_ok(sn_pipeline_embed(g.p, g.items, g.n, "{\"batch_size\":1}", NULL, whole));
+    g.items[2] = (sn_item){.text = "caf\xe9", .bytes = 4};
+    assert_fails(sn_pipeline_embed(g.p, g.items, g.n, "{\"batch_size\":1}", &listener, x), SN_ERR_FORMAT, "item 3: the text is not UTF-8 at byte 3");
+    assert_int_equal(t.n, 1);
+    assert_non_null(strstr(t.last, "\"item\":3"));
+    assert_non_null(strstr(t.last, "\"code\":\"format\""));
+    for (size_t i = 0; i < g.n; i++)
+        if (i == 2) assert_true(isnan(x[i * g.width]));
+        else assert_memory_equal(x + i * g.width, whole + i * g.width, g.width * sizeof *x);
+    close_golden(&g);
+}
+
+static int keep_all(void *context, const char *json) { return json_array_append_new(context, json_loads(json, JSON_ALLOW_NUL, NULL)); }
+
+static void tokens_equal_the_reference(void **state) {
+    (void)state;
+    golden g;
+    json_t *all = json_array();
+    sn_listener listener = {.result = keep_all, .context = all};
+    char *text;
+    sn_pipeline *p;
+    open_golden("sentences", &g);
+    assert_ok(sn_pipeline_open(ROOT "sentences", "{\"task\":\"tokenize\"}", &p));
+    assert_ok(sn_pipeline_run(p, "tokenize", g.items, g.n, NULL, &listener));
+    for (size_t i = 0; i < g.n; i++)
+        assert_true(json_equal(json_object_get(json_array_get(all, i), "ids"), json_array_get(json_object_get(g.root, "ids"), i)));
+    json_decref(all);
+    assert_ok(sn_pipeline_answer(p, "tokenize", NULL, "{\"decode\":[2,3]}", &text));
+    assert_string_equal(text, "{\"item\":1,\"text\":\"[CLS] [SEP]\"}");
+    sn_string_free(text);
+    assert_fails(sn_pipeline_answer(p, "tokenize", NULL, "{\"decode\":[2,5000]}", &text), SN_ERR_USAGE, "number 2 of the list");
+    assert_fails(sn_pipeline_answer(p, "embed", &g.items[0], NULL, &text), SN_ERR_STATE, "opened without its weights");
+    assert_fails(sn_pipeline_answer(p, "sing", &g.items[0], NULL, &text), SN_ERR_USAGE, "\"sing\" is not known; known are tokenize, embed");
+    sn_pipeline_free(p);
+    close_golden(&g);
+}
+
+static void *embed_often(void *context) {
+    const golden *g = context;
+    float x[MOST * MOST_WIDTH];
+    for (int i = 0; i < 5; i++)
+        if (sn_pipeline_embed(g->p, g->items, g->n, i % 2 ? "{\"batch_size\":2}" : NULL, NULL, x) != SN_OK) return context;
+    return NULL;
+}
+static void threads_share_a_pipeline(void **state) {
+    (void)state;
+    golden g;
+    pthread_t threads[3];
+    void *failed;
+    open_golden("sentences", &g);
+    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, embed_often, &g), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    close_golden(&g);
+}
+
+static void pictures_equal_the_reference(void **state) {
+    (void)state;
+    golden g;
+    json_t *name;
+    char files[MOST][512];
+    float x[MOST * MOST_WIDTH];
+    size_t i;
+    open_golden("vit", &g);
+    json_array_foreach(json_object_get(g.root, "images"), i, name) {
+        (void)snprintf(files[i], sizeof files[i], ROOT "%s", json_string_value(name));
+        g.items[g.n++].file = files[i];
+    }
+    assert_ok(sn_pipeline_embed(g.p, g.items, g.n, "{\"batch_size\":2}", NULL, x));
+    close_vectors(&g, x, 3e-5);
+    g.items[1].file = ROOT "nothing.png";
+    assert_fails(sn_pipeline_embed(g.p, g.items, g.n, NULL, NULL, x), SN_ERR_IO, "nothing.png");
+    assert_string_equal(sn_error_file(), ROOT "nothing.png");
+    g.items[1] = (sn_item){.text = "a", .bytes = 1};
+    assert_fails(sn_pipeline_embed(g.p, g.items, g.n, NULL, NULL, x), SN_ERR_USAGE, "item 2 is of another kind");
+    assert_fails(sn_pipeline_embed(g.p, g.items + 1, 1, NULL, NULL, x), SN_ERR_UNSUPPORTED, "texts cannot be embedded");
+    close_golden(&g);
+}
+
+typedef struct stream {
+    char text[512];
+    int stop_after;
+} stream;
+static int on_text(void *context, size_t item, const char *utf8, size_t bytes) {
+    stream *s = context;
+    assert_int_equal(item, 0);
+    size_t used = strlen(s->text);
+    (void)snprintf(s->text + used, sizeof s->text - used, "%.*s", (int)bytes, utf8);
+    return s->stop_after && !--s->stop_after;
+}
+
+static void text_equals_the_reference(void **state) {
+    (void)state;
+    golden g;
+    json_t *run;
+    size_t i;
+    open_golden("gpt2", &g);
+    json_array_foreach(json_object_get(g.root, "runs"), i, run) {
+        const json_t *prompt = json_object_get(run, "prompt");
+        sn_item item = {.text = json_string_value(prompt), .bytes = json_string_length(prompt)};
+        char *options = json_dumps(json_object_get(run, "options"), 0);
+        json_t *all = json_array();
+        sn_listener listener = {.result = keep_all, .context = all};
+        assert_ok(sn_pipeline_run(g.p, "generate", &item, 1, options, &listener));
+        const json_t *got = json_array_get(all, 0);
+        if (!json_equal(json_object_get(got, "tokens"), json_object_get(run, "tokens"))) {
+            char *text = json_dumps(got, 0);
+            fail_msg("run %zu, %s: %s", i, options, text);
+        }
+        assert_true(json_equal(json_object_get(got, "text"), json_object_get(run, "text")));
+        json_decref(all);
+        stream s = {{0}, 0};
+        sn_listener watcher = {.text = on_text, .context = &s};
+        assert_ok(sn_pipeline_run(g.p, "generate", &item, 1, options, &watcher));
+        assert_string_equal(s.text, json_string_value(json_object_get(run, "text")));
+        s = (stream){{0}, 1};
+        assert_fails(sn_pipeline_run(g.p, "generate", &item, 1, options, &watcher), SN_ERR_CANCELLED, "");
+        free(options);
+    }
+    close_golden(&g);
+}
+
+static void captions_equal_the_reference(void **state) {
+    (void)state;
+    golden g;
+    json_t *run;
+    size_t i;
+    open_golden("captioner", &g);
+    json_array_foreach(json_object_get(g.root, "runs"), i, run) {
+        char file[512], *text;
+        (void)snprintf(file, sizeof file, ROOT "%s", json_string_value(json_object_get(run, "image")));
+        sn_item item = {.file = file};
+        char *options = json_dumps(json_object_get(run, "options"), 0);
+        assert_ok(sn_pipeline_answer(g.p, "caption", &item, options, &text));
+        json_t *got = json_loads(text, JSON_ALLOW_NUL, NULL);
+        if (!json_equal(json_object_get(got, "tokens"), json_object_get(run, "tokens"))) fail_msg("run %zu, %s: %s", i, options, text);
+        assert_true(json_equal(json_object_get(got, "text"), json_object_get(run, "text")));
+        assert_string_equal(json_string_value(json_object_get(got, "image")), file);
+        json_decref(got);
+        sn_string_free(text);
+        free(options);
+    }
+    close_golden(&g);
+}
+
+/* Texts and pictures of one space. */
+static void both_sides_equal_the_reference(void **state) {
+    (void)state;
+    golden g;
+    json_t *one;
+    char files[MOST][512];
+    float x[MOST * MOST_WIDTH];
+    size_t i;
+    open_golden("matcher", &g);
+    assert_ok(sn_pipeline_width(g.p, &g.width));
+    json_array_foreach(json_object_get(g.root, "labels"), i, one)
+        g.items[g.n++] = (sn_item){.text = json_string_value(one), .bytes = json_string_length(one)};
+    assert_ok(sn_pipeline_embed(g.p, g.items, g.n, "{\"prompt\":\"a photo of a \"}", NULL, x));
+    json_object_set(g.root, "vectors", json_object_get(g.root, "text_vectors"));
+    close_vectors(&g, x, 3e-5);
+    json_array_foreach(json_object_get(g.root, "images"), i, one) {
+        (void)snprintf(files[i], sizeof files[i], ROOT "%s", json_string_value(one));
+        g.items[i] = (sn_item){.file = files[i]};
+    }
+    assert_ok(sn_pipeline_embed(g.p, g.items, g.n, NULL, NULL, x));
+    json_object_set(g.root, "vectors", json_object_get(g.root, "image_vectors"));
+    close_vectors(&g, x, 3e-5);
+    close_golden(&g);
+}
+
+static void files_of_vectors(void **state) {
+    (void)state;
+    const char *path = "pipelines_test.safetensors", *npy = "pipelines_test.npy";
+    static const float x[6] = {1, 2, 3, 4, 5, 6};
+    sn_weights *w;
+    sn_bytes bytes;
+    assert_ok(sn_vectors_write(path, x, 2, 3));
+    assert_ok(sn_weights_open(path, &w));
+    assert_memory_equal(sn_weights_find(w, "embeddings")->data, x, sizeof x);
+    sn_weights_free(w);
+    assert_ok(sn_vectors_write(npy, x, 2, 3));
+    assert_ok(sn_file_read(npy, 4096, &bytes));
+    assert_int_equal(bytes.size, 128 + sizeof x);
+    assert_memory_equal(bytes.data, "\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", 68);
+    assert_memory_equal(bytes.data + 128, x, sizeof x);
+    sn_bytes_free(&bytes);
+    assert_fails(sn_vectors_write("a.txt", x, 2, 3), SN_ERR_USAGE, "ends in .safetensors or .npy");
+    (void)remove(path);
+    (void)remove(npy);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors_equal_the_reference),  cmocka_unit_test(options_change_the_pooling), cmocka_unit_test(a_broken_item_is_told),
+        cmocka_unit_test(tokens_equal_the_reference),   cmocka_unit_test(threads_share_a_pipeline),   cmocka_unit_test(pictures_equal_the_reference),
+        cmocka_unit_test(text_equals_the_reference),    cmocka_unit_test(captions_equal_the_reference),
+        cmocka_unit_test(both_sides_equal_the_reference), cmocka_unit_test(files_of_vectors)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

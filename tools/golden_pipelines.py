@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/pipelines: whole tiny models with random weights, as Transformers saves them (configuration, weights,
+tokenizer, picture processor), and what Transformers gives with them for a few inputs.
+
+    golden_pipelines.py OUT [NAME...]
+
+OUT/NAME/            the model's directory
+OUT/NAME.json        {"texts": […], "vectors": [[…]]} and the like, by Transformers
+
+Needs torch, transformers, tokenizers, numpy and pillow."""
+import json
+import os
+import shutil
+import sys
+import warnings
+
+import torch
+import transformers as T
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+warnings.filterwarnings("ignore")
+T.logging.set_verbosity_error()
+T.logging.disable_progress_bar()
+SPOKEN = ["a red square", "the blue circle is small", "a green triangle and a red circle", "what colour is it", "big", "yes no",
+          "one two three four five six seven eight nine ten", "Größe, naïve café!", "it is not the one that we saw"]
+TEXTS = ["a red square", "", "what colour is the small circle, and is it big or not?", "Blue", "naïve Größe", "one two three " * 12]
+
+
+def word_pieces():
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    t.normalizer = normalizers.BertNormalizer(lowercase=True)
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.decoder = decoders.WordPiece()
+    t.train_from_iterator(SPOKEN, trainers.WordPieceTrainer(vocab_size=90, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
+    t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+                                                     special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return T.PreTrainedTokenizerFast(tokenizer_object=t, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+                                     mask_token="[MASK]", model_max_length=24)
+
+
+def byte_pairs():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator(SPOKEN, trainers.BpeTrainer(vocab_size=300, special_tokens=["<|endoftext|>"],
+                                                      initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return T.PreTrainedTokenizerFast(tokenizer_object=t, bos_token="<|endoftext|>", eos_token="<|endoftext|>",
+                                     unk_token="<|endoftext|>", pad_token="<|endoftext|>")
+
+
+def write(path, value):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+
+
+def lively(model):
+    """Larger weights than a fresh model's: else every text gives nearly the same vector and every step the same token."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.dim() > 1:
+                p.copy_(torch.randn_like(p) * 0.35)
+    return model.eval()
+
+
+def sentences(out, name, modules, pooling, pool, most=16):
+    """A sentence encoder: BERT, and sentence-transformers' files beside it."""
+    tokenizer = word_pieces()
+    model = lively(T.BertModel(T.BertConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+                                            vocab_size=len(tokenizer), max_position_embeddings=24)))
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    kinds = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    if modules:
+        write(os.path.join(folder, "modules.json"), [{"idx": i, "name": str(i), "path": kinds[m], "type": "sentence_transformers.models." + m}
+                                                     for i, m in enumerate(modules)])
+        os.makedirs(os.path.join(folder, "1_Pooling"))
+        write(os.path.join(folder, "1_Pooling", "config.json"), {"word_embedding_dimension": 16, **pooling})
+        write(os.path.join(folder, "sentence_bert_config.json"), {"max_seq_length": most, "do_lower_case": False})
+    vectors, ids = [], []
+    with torch.no_grad():
+        for text in TEXTS:
+            given = tokenizer(text, truncation=True, max_length=most if modules else 24, return_tensors="pt")
+            vectors.append(pool(model(**given).last_hidden_state[0]).tolist())
+            ids.append(tokenizer(text)["input_ids"])
+    write(os.path.join(out, name + ".json"), {"texts": TEXTS, "ids": ids, "vectors": vectors})
+
+
+def unit(x):
+    return torch.nn.functional.normalize(x, dim=0)
+
+
+def gpt2(out, name):
+    tokenizer = byte_pairs()
+    model = lively(T.GPT2LMHeadModel(T.GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=len(tokenizer), n_positions=48,
+                                                  bos_token_id=0, eos_token_id=0)))
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    runs = []
+    for prompt in ("a red square", "one two", "it is"):
+        for options in ({"max_new_tokens": 12}, {"max_new_tokens": 10, "num_beams": 4},
+                        {"max_length": 20, "num_beams": 3, "length_penalty": 2.0, "no_repeat_ngram_size": 2}):
+            given = tokenizer(prompt, return_tensors="pt")
+            ids = model.generate(**given, do_sample=False, pad_token_id=0, **options)[0][given["input_ids"].shape[1]:]
+            runs.append({"prompt": prompt, "options": options, "tokens": ids.tolist(),
+                         "text": tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)})
+    write(os.path.join(out, name + ".json"), {"runs": runs})
+
+
+def picture_file(path, shade):
+    import numpy
+    from PIL import Image
+    y, x = numpy.mgrid[0:20, 0:26]
+    Image.fromarray(numpy.stack([(x * 9 + shade) % 256, (y * 11 + 2 * shade) % 256, (x * y + shade) % 256], -1).astype("uint8")).save(path)
+    return Image.open(path).convert("RGB")
+
+
+PICTURES = {"p1.png": 10, "p2.png": 130, "p3.png": 220}
+
+
+def pictures(out):
+    return {name: picture_file(os.path.join(out, name), shade) for name, shade in PICTURES.items()}
+
+
+IMAGE = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, image_size=12, patch_size=4)
+
+
+def small_vit(out, name):
+    torch.manual_seed(5)
+    model = lively(T.ViTModel(T.ViTConfig(**IMAGE)))
+    processor = T.ViTImageProcessorPil(size={"height": 12, "width": 12})
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    vectors = []
+    with torch.no_grad():
+        for picture in pictures(out).values():
+            vectors.append(model(**processor(picture, return_tensors="pt")).pooler_output[0].tolist())
+    write(os.path.join(out, name + ".json"), {"images": list(PICTURES), "vectors": vectors})
+
+
+def captioner(out, name):
+    tokenizer = byte_pairs()
+    decoder = T.GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=len(tokenizer), n_positions=32, add_cross_attention=True,
+                           is_decoder=True, bos_token_id=0, eos_token_id=0)
+    config = T.VisionEncoderDecoderConfig.from_encoder_decoder_configs(T.ViTConfig(**IMAGE), decoder)
+    config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 0, 0, 0
+    model = lively(T.VisionEncoderDecoderModel(config=config))
+    model.generation_config = T.GenerationConfig(decoder_start_token_id=0, pad_token_id=0, eos_token_id=0, bos_token_id=0)
+    processor = T.ViTImageProcessorPil(size={"height": 12, "width": 12})
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    runs = []
+    for file, picture in pictures(out).items():
+        for options in ({"max_length": 16}, {"max_length": 16, "num_beams": 4}):
+            pixels = processor(picture, return_tensors="pt")
+            ids = model.generate(**pixels, do_sample=False, **options)[0]
+            kept = ids[1:].tolist()
+            runs.append({"image": file, "options": options, "tokens": kept,
+                         "text": tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)})
+    write(os.path.join(out, name + ".json"), {"runs": runs})
+
+
+def matcher(out, name):
+    tokenizer = byte_pairs()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)])
+    text = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=len(tokenizer),
+                max_position_embeddings=24, bos_token_id=1, eos_token_id=0, pad_token_id=0)
+    model = lively(T.CLIPModel(T.CLIPConfig(text_config=text, vision_config=IMAGE, projection_dim=12)))
+    processor = T.CLIPImageProcessorPil(size={"shortest_edge": 12}, crop_size={"height": 12, "width": 12})
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    labels = ["red square", "blue circle", "green"]
+    rows, vectors, words = [], [], []
+    with torch.no_grad():
+        texts = [tokenizer("a photo of a " + label, return_tensors="pt") for label in labels]
+        for t in texts:
+            e = model.get_text_features(**t)
+            words.append(unit((e if torch.is_tensor(e) else e.pooler_output)[0]))
+        for picture in pictures(out).values():
+            e = model.get_image_features(**processor(picture, return_tensors="pt"))
+            vectors.append(unit((e if torch.is_tensor(e) else e.pooler_output)[0]))
+            rows.append(torch.softmax(model.logit_scale.exp() * torch.stack(words) @ vectors[-1], 0).tolist())
+    write(os.path.join(out, name + ".json"), {"images": list(PICTURES), "labels": labels, "template": "a photo of a {}", "probabilities": rows,
+                                              "image_vectors": [v.tolist() for v in vectors], "text_vectors": [w.tolist() for w in words]})
+
+
+MAKERS = {
+    "sentences": lambda out, name: sentences(out, name, ["Transformer", "Pooling", "Normalize"], {"pooling_mode_mean_tokens": True},
+                                             lambda h: unit(h.mean(0))),
+    "sentences_plain": lambda out, name: sentences(out, name, [], {}, lambda h: h.mean(0)),
+    "sentences_cls_max": lambda out, name: sentences(out, name, ["Transformer", "Pooling"],
+                                                     {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True,
+                                                      "pooling_mode_max_tokens": True},
+                                                     lambda h: torch.cat([h[0], h.max(0).values])),
+    "gpt2": gpt2,
+    "vit": small_vit,
+    "captioner": captioner,
+    "matcher": matcher,
+}
+
+
+def main():
+    out, only = sys.argv[1], sys.argv[2:]
+    os.makedirs(out, exist_ok=True)
+    for name, make in MAKERS.items():
+        if only and name not in only:
+            continue
+        shutil.rmtree(os.path.join(out, name), ignore_errors=True)
+        torch.manual_seed(11)
+        make(out, name)
+
+
+main()
