@@ -18,7 +18,7 @@ typedef struct walk {
     int64_t n_given, begin_length; /* begin_length: tokens of `begin` */
     int32_t begin[4];     /* start, language, task, no timestamps */
     int32_t *prompt;      /* [most_positions] */
-    sn_listener listener;
+    sn_whisper_listener listener;
     sn_window window;
     sn_transcript *out;
     size_t capacity;
@@ -168,7 +168,7 @@ sn_status sn_transcribe(const sn_whisper_model *model, const sn_whisper *w, int6
                         sn_segment_fn *found, void *context, sn_transcript *out) {
     int32_t parent = 0;
     walk k = {.model = model, .w = w, .given = prompt, .n_given = n_prompt, .out = out, .condition = w->condition};
-    k.listener = (sn_listener){.model = model, .w = w, .parent = &parent, .found = found, .context = context};
+    k.listener = (sn_whisper_listener){.model = model, .w = w, .parent = &parent, .found = found, .context = context};
     *out = (sn_transcript){.language = -1};
     sn_status status = transcribe(&k, frames);
     sn_free(k.prompt);

@@ -20,7 +20,7 @@ sn_status sn_window_cut(const sn_whisper_model *model, const sn_whisper *w, cons
 
 /* The model as sn_generate sees it in one window: the prompt is cut after the start token, where the chance of "no
  * speech" is read. */
-typedef struct sn_listener {
+typedef struct sn_whisper_listener {
     const sn_whisper_model *model;
     const sn_whisper *w;
     bool timestamps;
@@ -29,8 +29,8 @@ typedef struct sn_listener {
     int32_t *parent; /* [1] */
     sn_segment_fn *found;
     void *context;
-} sn_listener;
-sn_decoder sn_listener_decoder(sn_listener *listener);
+} sn_whisper_listener;
+sn_decoder sn_listener_decoder(sn_whisper_listener *listener);
 /* Decodes the encoded window, again at higher temperatures until it is good enough. prompt [n]; logits: see sn_generate. */
-sn_status sn_window_decode(sn_listener *listener, const int32_t *prompt, int64_t n, sn_window *window);
+sn_status sn_window_decode(sn_whisper_listener *listener, const int32_t *prompt, int64_t n, sn_window *window);
 #endif

@@ -10,7 +10,7 @@
 /* ---- the model, as sn_generate sees it ---- */
 
 /* The prompt in two pieces: behind the start token stands the chance that nobody speaks. */
-static sn_status feed_prompt(sn_listener *l, int64_t rows, int64_t count, const int32_t *ids, float *logits) {
+static sn_status feed_prompt(sn_whisper_listener *l, int64_t rows, int64_t count, const int32_t *ids, float *logits) {
     const sn_decoder *d = &l->model->decoder;
     int64_t head = l->start_at + 1, speech = (int64_t)l->w->no_timestamps - 1;
     SN_TRY(d->step(d->context, rows, head, ids, NULL, logits)); /* rows is 1: a window is one prompt */
@@ -22,20 +22,20 @@ static sn_status feed_prompt(sn_listener *l, int64_t rows, int64_t count, const 
 }
 
 static sn_status step(void *context, int64_t rows, int64_t count, const int32_t *ids, const int32_t *parents, float *logits) {
-    sn_listener *l = context;
+    sn_whisper_listener *l = context;
     const sn_decoder *d = &l->model->decoder;
     if (l->found && l->found(l->context, NULL)) SN_FAIL(SN_ERR_CANCELLED, "the transcription was cancelled");
     return parents ? d->step(d->context, rows, count, ids, parents, logits) : feed_prompt(l, rows, count, ids, logits);
 }
 
 static void adjust(void *context, int64_t length, const int32_t *tokens, float *scores) {
-    const sn_listener *l = context;
+    const sn_whisper_listener *l = context;
     const sn_decoder *d = &l->model->decoder;
     if (d->adjust) d->adjust(d->context, length, tokens, scores);
     if (l->timestamps) sn_whisper_timestamps(l->w, d->vocabulary, l->begin, length, tokens, scores);
 }
 
-sn_decoder sn_listener_decoder(sn_listener *listener) {
+sn_decoder sn_listener_decoder(sn_whisper_listener *listener) {
     sn_decoder d = listener->model->decoder;
     d.context = listener;
     d.step = step;
@@ -46,7 +46,7 @@ sn_decoder sn_listener_decoder(sn_listener *listener) {
 /* ---- attempts ---- */
 
 /* What the rules say of this attempt. */
-static sn_status judge(const sn_listener *l, const sn_generated *text, sn_window *window, bool *again) {
+static sn_status judge(const sn_whisper_listener *l, const sn_generated *text, sn_window *window, bool *again) {
     const sn_whisper *w = l->w;
     SN_TRY(sn_whisper_compression(text->tokens, text->n, l->model->decoder.vocabulary, &window->compression));
     bool unsure = window->log_probability < w->least_log_probability; /* false where the threshold is NAN */
@@ -63,7 +63,7 @@ static void set_length(sn_generation *g, int64_t prompt, int64_t positions) {
     g->max_length = g->max_length < 0 ? positions : g->max_length + (prompt < most ? prompt : most);
 }
 
-static sn_status attempt(sn_listener *l, double temperature, int index, const int32_t *prompt, int64_t n, sn_window *window, bool *again) {
+static sn_status attempt(sn_whisper_listener *l, double temperature, int index, const int32_t *prompt, int64_t n, sn_window *window, bool *again) {
     sn_generation g = l->w->generation; /* lists stay those of w */
     sn_generated text;
     sn_decoder d = sn_listener_decoder(l);
@@ -85,7 +85,7 @@ static sn_status attempt(sn_listener *l, double temperature, int index, const in
     return status;
 }
 
-sn_status sn_window_decode(sn_listener *listener, const int32_t *prompt, int64_t n, sn_window *window) {
+sn_status sn_window_decode(sn_whisper_listener *listener, const int32_t *prompt, int64_t n, sn_window *window) {
     const sn_whisper *w = listener->w;
     bool again = true;
     for (int i = 0; i < w->n_temperatures && again; i++) SN_TRY(attempt(listener, w->temperatures[i], i, prompt, n, window, &again));
