@@ -166,7 +166,8 @@ typedef struct sn_listener {
  *   "embed"       as sn_pipeline_embed; {"vector":[…]}
  *   "generate"    a prompt -> {"text","tokens":[ids],"score","prompt"}: what follows it, without it; "others" with
  *                 "num_return_sequences". options: generation_config.json's keys ("max_new_tokens", "num_beams",
- *                 "do_sample", "temperature", "top_k", "top_p", "seed", …), over those of the model's files */
+ *                 "do_sample", "temperature", "top_k", "top_p", "seed", …), over those of the model's files
+ *   "caption"     a picture -> as "generate", with "image" (its file) in place of "prompt" */
 SN_API sn_status sn_pipeline_run(const sn_pipeline *pipeline, const char *task, const sn_item *items, size_t n,
                                  const char *options, const sn_listener *listener);
 /* The same for one item, with its result as JSON. */
