@@ -21,6 +21,7 @@ void sn_graph_free(sn_graph *g) {
     sn_free(g->instrs);
     sn_free(g->values);
     sn_arena_free(&g->arena);
+    sn_free(g->param_nodes);
     sn_free(g);
 }
 
@@ -138,6 +139,18 @@ sn_node sn_input(sn_graph *g, sn_dtype dtype, sn_shape shape) {
     return emit_typed(g, SN_INPUT, NULL, 0, &attr, &type);
 }
 
+static int32_t *known_param(sn_graph *g, size_t index, sn_dtype dtype) {
+    if (index >= g->param_room) {
+        size_t room = index + 64 + index / 2;
+        void *nodes = sn_realloc(g->param_nodes, room, sizeof *g->param_nodes);
+        if (!nodes) return NULL;
+        g->param_nodes = nodes;
+        memset(g->param_nodes + g->param_room, 0, (room - g->param_room) * sizeof *g->param_nodes);
+        g->param_room = room;
+    }
+    return &g->param_nodes[index][dtype == SN_F32 ? 0 : 1];
+}
+
 /* A parameter is one node however often it is asked for: its gradient is then the sum over all uses. */
 sn_node sn_param_as(sn_graph *g, const char *name, sn_shape shape, sn_init init, sn_dtype dtype) {
     if (g->failed != SN_OK) return SN_NO_NODE;
@@ -146,12 +159,12 @@ sn_node sn_param_as(sn_graph *g, const char *name, sn_shape shape, sn_init init,
     sn_type type = {shape, dtype};
     if (!full) return SN_NO_NODE;
     if (sn_params_declare(g->params, full, shape, init, &attr.leaf.index) != SN_OK) return keep_failure(g);
-    for (size_t i = 0; i < g->n_instrs; i++) {
-        const sn_instr *made = &g->instrs[i];
-        if (made->op == SN_PARAM && made->attr.leaf.index == attr.leaf.index && g->values[made->out[0]].type.dtype == dtype)
-            return (sn_node){made->out[0]};
-    }
-    return emit_typed(g, SN_PARAM, NULL, 0, &attr, &type);
+    int32_t *known = known_param(g, (size_t)attr.leaf.index, dtype);
+    if (!known) return keep_failure(g);
+    if (*known && g->values[*known - 1].type.dtype == dtype) return (sn_node){*known - 1};
+    sn_node node = emit_typed(g, SN_PARAM, NULL, 0, &attr, &type);
+    if (node.id >= 0) *known = node.id + 1;
+    return node;
 }
 
 sn_node sn_param(sn_graph *g, const char *name, sn_shape shape, sn_init init) {

@@ -75,6 +75,8 @@ typedef struct sn_graph {
     sn_arena arena;
     sn_instr *instrs;
     size_t n_instrs, instr_room;
+    int32_t (*param_nodes)[2]; /* by parameter: 1 + its node in f32, and in another dtype; 0: none yet */
+    size_t param_room;
     sn_value *values;
     size_t n_values, value_room;
     int32_t n_inputs;
