@@ -188,6 +188,7 @@ def families():
     yield "vilt", shuffled(T.ViltModel)(vilt), joint_inputs(), ["pooler_output"]
     yield "vilt_answers", shuffled(T.ViltForQuestionAnswering)(vilt), joint_inputs(), ["logits"]
     yield "gpt2_lm", T.GPT2LMHeadModel(gpt2()), text_inputs(lengths=(7, 5), takes_types=False), ["logits"]
+    yield from blips()
 
 
 def captioner(decoder, **encoder):
@@ -269,11 +270,15 @@ def blips():
 
 
 class Answers(T.BlipForQuestionAnswering):
-    """forward keeps the logits of the answer to itself."""
+    """forward keeps the logits of the answer to itself. Each question is asked alone: Transformers 5 does not hand the mask of
+    a padded question on to the cross-attention."""
     def forward(self, input_ids, pixel_values, attention_mask, decoder_input_ids, **more):
-        image = self.vision_model(pixel_values=pixel_values)[0]
-        question = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, encoder_hidden_states=image)[0]
-        return self.text_decoder(input_ids=decoder_input_ids, encoder_hidden_states=question, encoder_attention_mask=attention_mask)
+        rows = []
+        for i, n in enumerate(attention_mask.sum(1)):
+            image = self.vision_model(pixel_values=pixel_values[i:i + 1])[0]
+            question = self.text_encoder(input_ids=input_ids[i:i + 1, :n], encoder_hidden_states=image)[0]
+            rows.append(self.text_decoder(input_ids=decoder_input_ids[i:i + 1], encoder_hidden_states=question).logits)
+        return {"logits": torch.cat(rows)}
 
 
 class Retrieval(T.BlipForImageTextRetrieval):

@@ -110,6 +110,11 @@ typedef struct sn_page {
     void (*encode)(const sn_page_build *b);
     void (*decode)(const sn_page_build *b);
     void (*cross)(const sn_page_build *b, sn_node *keys, sn_node *values);
+    /* Ends of the names of those architectures that generate text (NULL: all), and of those that answer a question about
+     * what they see: `encode` reads in->ids too, or "logits" are over classes. NULL-terminated or NULL. */
+    const char *const *writers, *const *questions;
+    /* Generation settings where they are not those of generation_config.json; or NULL. The caller frees them. */
+    sn_status (*generation)(const sn_page_config *c, json_t **out);
     const char *const *timm; /* beginnings of timm's "architecture" that this page builds; NULL-terminated or NULL */
 } sn_page;
 

@@ -25,9 +25,9 @@ static sn_node normalised(sn_graph *g, sn_node x) {
 }
 
 void sn_page_compare_plain(const sn_page_build *b, sn_node pictures, sn_node texts) {
-    sn_page_give(b->out, "image_embeds", pictures = normalised(b->g, pictures));
-    sn_page_give(b->out, "text_embeds", texts = normalised(b->g, texts));
-    sn_page_give(b->out, "logits_per_image", sn_matmul(b->g, pictures, texts, false, true));
+    if (pictures.id >= 0) sn_page_give(b->out, "image_embeds", pictures = normalised(b->g, pictures));
+    if (texts.id >= 0) sn_page_give(b->out, "text_embeds", texts = normalised(b->g, texts));
+    if (pictures.id >= 0 && texts.id >= 0) sn_page_give(b->out, "logits_per_image", sn_matmul(b->g, pictures, texts, false, true));
 }
 
 void sn_page_compare(const sn_page_build *b, sn_node pictures, sn_node texts, sn_shape scalar, bool shifted) {

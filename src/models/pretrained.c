@@ -31,6 +31,16 @@ void sn_pretrained_free(sn_pretrained *m) {
 }
 
 const char *sn_pretrained_architecture(const sn_pretrained *m) { return m->architecture; }
+
+static bool ends_so(const sn_pretrained *m, const char *const *endings) {
+    size_t n = strlen(m->architecture), k;
+    for (; *endings; endings++)
+        if ((k = strlen(*endings)) <= n && !strcmp(m->architecture + n - k, *endings)) return true;
+    return false;
+}
+bool sn_pretrained_writes(const sn_pretrained *m) { return m->page->decode && (!m->page->writers || ends_so(m, m->page->writers)); }
+bool sn_pretrained_answers(const sn_pretrained *m) { return m->page->questions && ends_so(m, m->page->questions); }
+
 int sn_pretrained_threads(const sn_pretrained *m) { return m->threads; }
 const sn_page *sn_pretrained_page(const sn_pretrained *m) { return m->page; }
 const sn_page_config *sn_pretrained_config(const sn_pretrained *m) { return &m->c; }

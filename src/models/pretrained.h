@@ -20,6 +20,8 @@ typedef struct sn_pretrained_options {
 sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out);
 void sn_pretrained_free(sn_pretrained *m);
 const char *sn_pretrained_architecture(const sn_pretrained *m); /* "BertForMaskedLM"; "" when config.json says none */
+bool sn_pretrained_writes(const sn_pretrained *m);  /* does it generate text? */
+bool sn_pretrained_answers(const sn_pretrained *m); /* does it answer questions? (page.h: questions) */
 int sn_pretrained_threads(const sn_pretrained *m);
 const sn_page *sn_pretrained_page(const sn_pretrained *m);
 const sn_page_config *sn_pretrained_config(const sn_pretrained *m);

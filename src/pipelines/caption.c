@@ -35,8 +35,7 @@ static sn_status run(sn_call *call) {
 }
 
 static bool fits(const sn_pipeline *p) {
-    if (!p->tokenizer || !sn_pipeline_accepts(p, SN_IN_IMAGE) || sn_pipeline_accepts(p, SN_IN_TEXT)) return false;
-    const sn_page *page = sn_pretrained_page(p->model);
-    return page->encode && page->decode && page->cross;
+    if (!p->tokenizer || !sn_pipeline_accepts(p, SN_IN_IMAGE)) return false;
+    return sn_pretrained_page(p->model)->encode && sn_pretrained_writes(p->model) && !sn_pretrained_answers(p->model);
 }
 const sn_pipeline_task sn_pipeline_task_caption = {"caption", SN_NEED_MODEL | SN_NEED_TOKENIZER | SN_NEED_PICTURES, keys, fits, run};

@@ -218,7 +218,7 @@ static sn_status run(sn_call *call) {
 /* Not where the inputs are one sequence or a decoder must run too. */
 static bool fits(const sn_pipeline *p) {
     const sn_page *page = p->model ? sn_pretrained_page(p->model) : NULL;
-    if (!page || page->accepts & SN_IN_JOINT || page->encode) return false;
+    if (!page || page->accepts & SN_IN_JOINT || (page->encode && sn_pretrained_writes(p->model))) return false;
     return page->accepts & SN_IN_TEXT ? p->tokenizer != NULL : (page->accepts & SN_IN_IMAGE) != 0;
 }
 const sn_pipeline_task sn_pipeline_task_embed = {"embed", SN_NEED_MODEL | SN_NEED_POOLING, keys, fits, run};

@@ -5,7 +5,12 @@ sn_status sn_call_generation(const sn_call *call, const char *const *own, sn_gen
     json_t *mine = json_copy((json_t *)(uintptr_t)call->options);
     if (!mine) SN_FAIL(SN_ERR_MEMORY, "out of memory");
     for (; own && *own; own++) (void)json_object_del(mine, *own);
-    sn_status status = sn_generation_read(call->p->generation, sn_pretrained_config(call->p->model)->json, mine, out);
+    const sn_page *page = sn_pretrained_page(call->p->model);
+    const sn_page_config *c = sn_pretrained_config(call->p->model);
+    json_t *own_settings = NULL;
+    sn_status status = page->generation ? page->generation(c, &own_settings) : SN_OK;
+    if (status == SN_OK) status = sn_generation_read(own_settings ? own_settings : call->p->generation, c->json, mine, out);
+    json_decref(own_settings);
     json_decref(mine);
     return status;
 }
