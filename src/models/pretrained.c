@@ -54,7 +54,7 @@ static int64_t picture_positions(const sn_page_config *c, const sn_page_sizes *s
     return 1 + (s->height ? s->height : c->image) / patch * ((s->width ? s->width : c->image) / patch);
 }
 
-static void make_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_sizes *s, bool training, sn_page_in *in) {
+void sn_pretrained_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_sizes *s, bool training, sn_page_in *in) {
     const sn_page_config *c = &m->c;
     unsigned accepts = m->page->accepts;
     *in = sn_page_in_none();
@@ -67,7 +67,7 @@ static void make_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_sizes
     if (accepts & SN_IN_IMAGE && s->height >= 0)
         in->pixels = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->height ? s->height : c->image, s->width ? s->width : c->image,
                                                   c->channels ? c->channels : 3));
-    if (accepts & SN_IN_SOUND) in->sound = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->frames, c->mels));
+    if (accepts & SN_IN_SOUND && s->frames > 0) in->sound = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->frames, c->mels));
     if (accepts & SN_IN_TARGET && s->target_steps > 0) in->target = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->target_steps));
     if (training) in->rows = sn_input(g, SN_I64, SN_SHAPE(s->rows));
 }
@@ -76,7 +76,7 @@ static sn_status build(const sn_pretrained *m, const sn_weights *weights, sn_fol
                        sn_page_in *in, sn_page_out *out) {
     SN_TRY(sn_graph_create(m->params, training, g));
     out->n = 0;
-    make_inputs(m, *g, sizes, training, in);
+    sn_pretrained_inputs(m, *g, sizes, training, in);
     sn_page_build b = {*g, &m->c, in, out, m->architecture, weights, m->fold, folds};
     m->page->build(&b);
     sn_status status = sn_graph_check(*g);

@@ -66,18 +66,22 @@ void sn_work_give(const sn_pipeline *p, sn_work *work) {
 
 /* ---- graphs ---- */
 
-static void make_inputs(const sn_pipeline *p, sn_graph *g, const sn_feed *f, sn_page_in *in) {
-    const sn_page_config *c = sn_pretrained_config(p->model);
-    const sn_page_sizes *s = &f->sizes;
-    *in = sn_page_in_none();
-    if (f->kinds & SN_IN_TEXT) {
-        in->ids = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->steps));
-        in->types = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->steps));
-        in->mask = sn_input(g, SN_I32, SN_SHAPE(s->rows));
-    }
-    if (f->kinds & SN_IN_IMAGE) in->pixels = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->height, s->width, 3));
-    if (f->kinds & SN_IN_SOUND) in->sound = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->frames, c->mels));
-    if (f->kinds & SN_IN_TARGET) in->target = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->target_steps));
+/* The feed's sizes with what it does not give left out. */
+static sn_page_sizes sizes_of(const sn_feed *f) {
+    sn_page_sizes s = f->sizes;
+    if (!(f->kinds & SN_IN_TEXT)) s.steps = s.texts = 0;
+    if (!(f->kinds & SN_IN_IMAGE)) s.height = -1;
+    if (!(f->kinds & SN_IN_SOUND)) s.frames = 0;
+    if (!(f->kinds & SN_IN_TARGET)) s.target_steps = 0;
+    return s;
+}
+
+static sn_status make_inputs(const sn_pipeline *p, sn_graph *g, const sn_feed *f, sn_page_in *in) {
+    sn_page_sizes sizes = sizes_of(f);
+    sn_pretrained_inputs(p->model, g, &sizes, false, in);
+    int64_t channels = in->pixels.id < 0 ? 3 : sn_dim(g, in->pixels, 3);
+    if (channels != 3) SN_FAIL(SN_ERR_UNSUPPORTED, "%s: the model takes pictures of %lld channels, not of 3", p->path, (long long)channels);
+    return SN_OK;
 }
 
 static void bind_inputs(sn_runner *r, const sn_feed *f) {
@@ -105,9 +109,9 @@ static sn_status missing(const sn_pipeline *p, const char *const *names) {
 /* The graph of the whole model with its wanted output; the caller frees it. */
 static sn_status whole(const sn_pipeline *p, const sn_feed *f, const char *const *names, sn_graph *g, sn_node *node, const char **name) {
     sn_page_in in;
+    SN_TRY(make_inputs(p, g, f, &in));
     sn_page_out *out = sn_alloc(1, sizeof *out);
     if (!out) return SN_ERR_MEMORY;
-    make_inputs(p, g, f, &in);
     sn_status status = sn_pretrained_build(p->model, g, &in, out);
     *node = SN_NO_NODE;
     for (int i = 0; status == SN_OK && node->id < 0 && names[i]; i++) {
@@ -121,7 +125,7 @@ static sn_status whole(const sn_pipeline *p, const sn_feed *f, const char *const
 
 static sn_status encoder(const sn_pipeline *p, const sn_feed *f, sn_graph *g, sn_node *node) {
     sn_page_in in;
-    make_inputs(p, g, f, &in);
+    SN_TRY(make_inputs(p, g, f, &in));
     return sn_pretrained_encode(p->model, g, &in, node);
 }
 
@@ -150,7 +154,7 @@ sn_status sn_work_shape(const sn_pipeline *p, const sn_feed *f, const char *cons
 
 static bool same_sizes(const sn_page_sizes *a, const sn_page_sizes *b) {
     return a->rows == b->rows && a->steps == b->steps && a->height == b->height && a->width == b->width && a->frames == b->frames
-        && a->target_steps == b->target_steps;
+        && a->target_steps == b->target_steps && a->texts == b->texts;
 }
 
 static sn_status reserve(sn_work *w, size_t need) {
