@@ -72,30 +72,43 @@ void sn_pretrained_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_siz
     if (training) in->rows = sn_input(g, SN_I64, SN_SHAPE(s->rows));
 }
 
-static sn_status build(const sn_pretrained *m, const sn_weights *weights, sn_folds *folds, const sn_page_sizes *sizes, bool training, sn_graph **g,
+static sn_page_build build_of(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_page_out *out) {
+    return (sn_page_build){.g = g, .c = &m->c, .in = in, .out = out, .architecture = m->architecture, .fold = m->fold};
+}
+
+static sn_status built(const sn_pretrained *m, const sn_graph *g) {
+    return sn_graph_check(g) == SN_OK ? SN_OK : sn_fail_in("%s", m->page->model_type);
+}
+
+static sn_status build_all(const sn_page_build *b, const sn_pretrained *m) {
+    b->out->n = 0;
+    m->page->build(b);
+    return built(m, b->g);
+}
+
+/* weights and folds: while loading; else NULL. */
+static sn_status graph(const sn_pretrained *m, const sn_weights *weights, sn_folds *folds, const sn_page_sizes *sizes, bool training, sn_graph **g,
                        sn_page_in *in, sn_page_out *out) {
     SN_TRY(sn_graph_create(m->params, training, g));
-    out->n = 0;
     sn_pretrained_inputs(m, *g, sizes, training, in);
-    sn_page_build b = {*g, &m->c, in, out, m->architecture, weights, m->fold, folds};
-    m->page->build(&b);
-    sn_status status = sn_graph_check(*g);
+    sn_page_build b = build_of(m, *g, in, out);
+    b.weights = weights;
+    b.folds = folds;
+    sn_status status = build_all(&b, m);
     if (status == SN_OK) return SN_OK;
     sn_graph_free(*g);
     *g = NULL;
-    return sn_fail_in("%s", m->page->model_type);
+    return status;
 }
 
 sn_status sn_pretrained_graph(const sn_pretrained *m, const sn_page_sizes *sizes, bool training, sn_graph **g,
                               sn_page_in *in, sn_page_out *out) {
-    return build(m, NULL, NULL, sizes, training, g, in, out);
+    return graph(m, NULL, NULL, sizes, training, g, in, out);
 }
 
 sn_status sn_pretrained_build(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_page_out *out) {
-    out->n = 0;
-    sn_page_build b = {g, &m->c, in, out, m->architecture, NULL, m->fold, NULL};
-    m->page->build(&b);
-    return sn_graph_check(g) == SN_OK ? SN_OK : sn_fail_in("%s", m->page->model_type);
+    sn_page_build b = build_of(m, g, in, out);
+    return build_all(&b, m);
 }
 
 bool sn_pretrained_bf16(const sn_pretrained *m) { return m->bf16; }
@@ -105,13 +118,13 @@ static sn_status part(const sn_pretrained *m, sn_graph *g, const sn_page_in *in,
                       const char *name, sn_node *node) {
     sn_page_out *out = sn_alloc(1, sizeof *out);
     if (!out) return SN_ERR_MEMORY;
-    sn_page_build b = {g, &m->c, in, out, m->architecture, NULL, m->fold, NULL};
+    sn_page_build b = build_of(m, g, in, out);
     build_part(&b);
     *node = sn_page_get(out, name);
     sn_free(out);
-    sn_status status = sn_graph_check(g);
-    if (status == SN_OK && node->id < 0) status = sn_fail(SN_ERR_UNSUPPORTED, "the model gives no \"%s\"", name);
-    return status == SN_OK ? SN_OK : sn_fail_in("%s", m->page->model_type);
+    SN_TRY(built(m, g));
+    if (node->id < 0) SN_FAIL(SN_ERR_UNSUPPORTED, "%s: the model gives no \"%s\"", m->page->model_type, name);
+    return SN_OK;
 }
 
 static sn_status lacks(const sn_pretrained *m, const char *what) {
@@ -128,9 +141,9 @@ sn_status sn_pretrained_decode(const sn_pretrained *m, sn_graph *g, const sn_pag
 
 sn_status sn_pretrained_cross(const sn_pretrained *m, sn_graph *g, const sn_page_in *in, sn_node *keys, sn_node *values) {
     if (!m->page->cross) return lacks(m, "cross-attention");
-    sn_page_build b = {g, &m->c, in, NULL, m->architecture, NULL, m->fold, NULL};
+    sn_page_build b = build_of(m, g, in, NULL);
     m->page->cross(&b, keys, values);
-    return sn_graph_check(g);
+    return built(m, g);
 }
 
 sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, const sn_node *outputs, int n_first,
@@ -190,7 +203,7 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     sn_page_out *out = sn_alloc(1, sizeof *out);
     if (!out) return SN_ERR_MEMORY;
     sn_page_sizes least = {.rows = 1, .steps = 2, .frames = 2 * m->c.positions, .target_steps = 2};
-    sn_status status = build(m, weights, &m->folds, &least, false, &g, &in, out);
+    sn_status status = graph(m, weights, &m->folds, &least, false, &g, &in, out);
     sn_free(out);
     if (status != SN_OK) return status;
     sn_graph_free(g);
