@@ -63,17 +63,12 @@ sn_status sn_session_clear(sn_session *s) {
 /* ---- inputs ---- */
 
 static sn_status find_input(const sn_session *s, const char *name, int *out) {
-    sn_buf known = {0};
+    sn_names passed = {0};
     for (int i = 0; i < s->model->n_inputs; i++) {
         *out = i;
-        if (!strcmp(s->model->inputs[i]->name, name)) {
-            sn_buf_free(&known);
-            return SN_OK;
-        }
-        sn_buf_printf(&known, "%s%s", known.size ? ", " : "", s->model->inputs[i]->name);
+        if (sn_names_match(&passed, s->model->inputs[i]->name, name)) return SN_OK;
     }
-    (void)sn_fail(SN_ERR_USAGE, "the model has no input \"%s\"; it has: %s", name, known.data ? known.data : "none");
-    sn_buf_free(&known);
+    (void)sn_fail(SN_ERR_USAGE, "the model has no input \"%s\"; it has: %s", name, passed.used ? passed.list : "none");
     return sn_fail_at(NULL, 0, name);
 }
 
@@ -222,18 +217,13 @@ sn_status sn_session_run(sn_session *s) {
 /* ---- outputs ---- */
 
 static sn_status find_output(const sn_session *s, const char *name, int *out) {
-    sn_buf known = {0};
+    sn_names passed = {0};
     if (!s->done) SN_FAIL(SN_ERR_STATE, "there is no output yet: sn_session_run comes first, again after every change of an input");
     for (int t = 0; t < s->model->n_targets; t++) {
         *out = t;
-        if (!strcmp(s->model->targets[t].feature->name, name)) {
-            sn_buf_free(&known);
-            return SN_OK;
-        }
-        sn_buf_printf(&known, "%s%s", known.size ? ", " : "", s->model->targets[t].feature->name);
+        if (sn_names_match(&passed, s->model->targets[t].feature->name, name)) return SN_OK;
     }
-    (void)sn_fail(SN_ERR_USAGE, "the model has no output \"%s\"; it has: %s", name, known.data ? known.data : "none");
-    sn_buf_free(&known);
+    (void)sn_fail(SN_ERR_USAGE, "the model has no output \"%s\"; it has: %s", name, passed.used ? passed.list : "none");
     return sn_fail_at(NULL, 0, name);
 }
 

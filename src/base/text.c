@@ -56,6 +56,15 @@ void sn_buf_free(sn_buf *buf) {
     *buf = (sn_buf){0};
 }
 
+bool sn_names_match(sn_names *passed, const char *offered, const char *wanted) {
+    if (wanted && !strcmp(offered, wanted)) return true;
+    size_t room = sizeof passed->list - passed->used;
+    int n = snprintf(passed->list + passed->used, room, "%s%s", passed->used ? ", " : "", offered);
+    if (n > 0 && (size_t)n < room) passed->used += (size_t)n;
+    passed->list[passed->used] = '\0';
+    return false;
+}
+
 struct sn_map_entry {
     char *key;
     size_t bytes;

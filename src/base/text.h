@@ -17,6 +17,14 @@ void sn_buf_printf(sn_buf *buf, const char *format, ...) __attribute__((format(p
 sn_status sn_buf_check(const sn_buf *buf);
 void sn_buf_free(sn_buf *buf);
 
+/* A search among names that keeps those it passed, for the error when none of them is meant. All-zero begins one. */
+typedef struct sn_names {
+    char list[768]; /* "a, b, c", as many as fit */
+    size_t used;
+} sn_names;
+/* Is `offered` the name that is wanted (NULL: none is)? If not, it joins the list. */
+bool sn_names_match(sn_names *passed, const char *offered, const char *wanted);
+
 /* Strings to int64 values >= 0; keys are copied. All-zero is an empty map. */
 typedef struct sn_map {
     struct sn_map_entry *slots;

@@ -13,16 +13,11 @@ static const sn_fusion *const table[] = {
 };
 
 sn_status sn_fusion_find(const char *name, const sn_fusion **out) {
-    sn_buf known = {0};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (!name || !name[0] || !strcmp(table[i]->name, name)) {
+    sn_names passed = {0};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!name || !name[0] || sn_names_match(&passed, table[i]->name, name)) {
             *out = table[i];
-            sn_buf_free(&known);
             return SN_OK;
         }
-        sn_buf_printf(&known, "%s%s", known.size ? ", " : "", table[i]->name);
-    }
-    (void)sn_fail(SN_ERR_USAGE, "unknown fusion \"%s\"; known: %s", name, known.data);
-    sn_buf_free(&known);
-    return SN_ERR_USAGE;
+    SN_FAIL(SN_ERR_USAGE, "unknown fusion \"%s\"; known: %s", name, passed.list);
 }

@@ -17,9 +17,18 @@ sn_node sn_affine(sn_graph *g, sn_node x, float scale, float shift) {
     return emit1(g, SN_AFFINE, x, &attr);
 }
 
+sn_op sn_act_op(sn_act act) {
+    static const sn_op ops[] = {
+        SN_COPY,
+#define SN_ACT(id) SN_##id,
+#include "graph/acts.def"
+#undef SN_ACT
+    };
+    return ops[act];
+}
+
 sn_node sn_activation(sn_graph *g, sn_act act, sn_node x) {
-    static const sn_op ops[] = {SN_COPY, SN_RELU, SN_GELU, SN_GELU_TANH, SN_TANH, SN_SIGMOID, SN_SILU, SN_QUICK_GELU};
-    return act == SN_ACT_NONE ? x : sn_unary(g, ops[act], x);
+    return act == SN_ACT_NONE ? x : sn_unary(g, sn_act_op(act), x);
 }
 
 sn_node sn_cast(sn_graph *g, sn_node x, sn_dtype to) {

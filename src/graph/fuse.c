@@ -4,14 +4,10 @@
 #include "graph/pass.h"
 
 static sn_act act_of(sn_op op) {
-    switch ((int)op) { /* the activations that a product can carry */
-    case SN_RELU: return SN_ACT_RELU;
-    case SN_GELU: return SN_ACT_GELU;
-    case SN_GELU_TANH: return SN_ACT_GELU_TANH;
-    case SN_TANH: return SN_ACT_TANH;
-    case SN_SIGMOID: return SN_ACT_SIGMOID;
-    case SN_SILU: return SN_ACT_SILU;
-    case SN_QUICK_GELU: return SN_ACT_QUICK_GELU;
+    switch ((int)op) {
+#define SN_ACT(id) case SN_##id: return SN_ACT_##id;
+#include "graph/acts.def"
+#undef SN_ACT
     default: return SN_ACT_NONE;
     }
 }

@@ -24,8 +24,12 @@ typedef enum sn_op {
 enum { SN_MAX_IN = 12, SN_MAX_OUT = 5, SN_MAX_SCOPES = 32 };
 
 /* Activation folded into a matmul or convolution by the fuse pass. */
-typedef enum sn_act { SN_ACT_NONE, SN_ACT_RELU, SN_ACT_GELU, SN_ACT_GELU_TANH, SN_ACT_TANH, SN_ACT_SIGMOID,
-                      SN_ACT_SILU, SN_ACT_QUICK_GELU } sn_act;
+typedef enum sn_act {
+    SN_ACT_NONE,
+#define SN_ACT(id) SN_ACT_##id,
+#include "graph/acts.def"
+#undef SN_ACT
+} sn_act;
 
 /* Attributes; which member is meant is fixed by the op (see ops.def). Unused bytes are zero, so attributes
  * compare and hash as bytes. */
@@ -130,6 +134,7 @@ sn_node sn_div(sn_graph *g, sn_node a, sn_node b);
 sn_node sn_affine(sn_graph *g, sn_node x, float scale, float shift);
 sn_node sn_unary(sn_graph *g, sn_op op, sn_node x); /* RELU, GELU, TANH, EXP … */
 sn_node sn_activation(sn_graph *g, sn_act act, sn_node x);
+sn_op sn_act_op(sn_act act); /* COPY for none */
 sn_node sn_cast(sn_graph *g, sn_node x, sn_dtype to);
 sn_node sn_dropout(sn_graph *g, sn_node x, sn_node rows, float rate, const char *name); /* x itself when not training */
 /* ---- shape ---- */

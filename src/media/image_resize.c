@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "media/image_resize.h"
 
 #define FIXED_ONE ((double)(1 << SN_FIXED_BITS))
@@ -64,12 +65,12 @@ static const struct filter {
 enum { FILTERS = sizeof filters / sizeof *filters };
 
 sn_status sn_filter_by_name(const char *name, sn_filter *out) {
+    sn_names passed = {0};
     for (int i = 0; i < FILTERS; i++) {
-        if (strcmp(name, filters[i].name)) continue;
         *out = (sn_filter)i;
-        return SN_OK;
+        if (sn_names_match(&passed, filters[i].name, name)) return SN_OK;
     }
-    SN_FAIL(SN_ERR_USAGE, "unknown resize filter \"%s\" (known: nearest, box, bilinear, hamming, bicubic, lanczos)", name);
+    SN_FAIL(SN_ERR_USAGE, "unknown resize filter \"%s\" (known: %s)", name, passed.list);
 }
 
 const char *sn_filter_name(sn_filter filter) { return (unsigned)filter < FILTERS ? filters[filter].name : "unknown"; }

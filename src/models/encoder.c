@@ -29,18 +29,13 @@ const sn_encoder *sn_encoder_default(enum sn_modality modality) {
 }
 
 sn_status sn_encoder_find(const char *name, enum sn_modality modality, const sn_encoder **out) {
-    sn_buf known = {0};
+    sn_names passed = {0};
     for (int i = 0; i < ROWS; i++) {
         if (!(table[i].modalities & modality)) continue;
-        if (!strcmp(table[i].name, name)) {
+        if (sn_names_match(&passed, table[i].name, name)) {
             *out = table[i].row;
-            sn_buf_free(&known);
             return SN_OK;
         }
-        sn_buf_printf(&known, "%s%s", known.size ? ", " : "", table[i].name);
     }
-    (void)sn_fail(SN_ERR_USAGE, "unknown %s encoder \"%s\"; known: %s", sn_modality_name(modality), name,
-                  known.data ? known.data : "none");
-    sn_buf_free(&known);
-    return SN_ERR_USAGE;
+    SN_FAIL(SN_ERR_USAGE, "unknown %s encoder \"%s\"; known: %s", sn_modality_name(modality), name, passed.used ? passed.list : "none");
 }

@@ -18,20 +18,13 @@ static const sn_page *const pages[] = {
 enum { PAGES = sizeof pages / sizeof *pages };
 
 sn_status sn_page_find(const char *model_type, const sn_page **out) {
-    sn_buf known = {0};
-    for (int i = 0; i < PAGES; i++) {
-        if (!strcmp(pages[i]->model_type, model_type)) {
+    sn_names passed = {0};
+    for (int i = 0; i < PAGES; i++)
+        if (sn_names_match(&passed, pages[i]->model_type, model_type)) {
             *out = pages[i];
-            sn_buf_free(&known);
             return SN_OK;
         }
-        sn_buf_printf(&known, "%s%s", i ? ", " : "", pages[i]->model_type);
-    }
-    sn_status status = sn_buf_check(&known);
-    if (status == SN_OK)
-        status = sn_fail(SN_ERR_UNSUPPORTED, "model_type \"%s\" is not known; known are %s", model_type, known.data);
-    sn_buf_free(&known);
-    return status;
+    SN_FAIL(SN_ERR_UNSUPPORTED, "model_type \"%s\" is not known; known are %s", model_type, passed.list);
 }
 
 static bool is_timm(const sn_page *page, const char *architecture) {
@@ -65,15 +58,15 @@ static const struct {
 
 static sn_status read_act(const json_t *json, const char *key, sn_act *act) {
     const char *text = NULL;
+    sn_names passed = {0};
     SN_TRY(sn_json_string(json, key, NULL, &text));
     if (!text) return SN_OK;
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
-        if (!strcmp(acts[i].name, text)) {
+        if (sn_names_match(&passed, acts[i].name, text)) {
             *act = acts[i].act;
             return SN_OK;
         }
-    SN_FAIL(SN_ERR_UNSUPPORTED, "\"%s\": the activation \"%s\" is not known; known are gelu, gelu_new, gelu_fast, "
-            "gelu_pytorch_tanh, quick_gelu, relu, silu, swish, tanh", key, text);
+    SN_FAIL(SN_ERR_UNSUPPORTED, "\"%s\": the activation \"%s\" is not known; known are %s", key, text, passed.list);
 }
 
 static sn_status read_only(const json_t *value, const sn_key *key) {

@@ -18,19 +18,12 @@ const sn_pipeline_task *const sn_pipeline_tasks[] = {
     NULL};
 
 sn_status sn_pipeline_task_find(const char *name, const sn_pipeline_task **out) {
-    sn_buf known = {0};
+    sn_names passed = {0};
     for (int i = 0; sn_pipeline_tasks[i]; i++) {
         *out = sn_pipeline_tasks[i];
-        if (!strcmp((*out)->name, name)) {
-            sn_buf_free(&known);
-            return SN_OK;
-        }
-        sn_buf_printf(&known, "%s%s", i ? ", " : "", (*out)->name);
+        if (sn_names_match(&passed, (*out)->name, name)) return SN_OK;
     }
-    sn_status status = sn_buf_check(&known);
-    if (status == SN_OK) status = sn_fail(SN_ERR_USAGE, "the task \"%s\" is not known; known are %s", name, known.data);
-    sn_buf_free(&known);
-    return status;
+    SN_FAIL(SN_ERR_USAGE, "the task \"%s\" is not known; known are %s", name, passed.list);
 }
 
 bool sn_pipeline_accepts(const sn_pipeline *p, unsigned kinds) {

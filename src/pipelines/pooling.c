@@ -50,12 +50,13 @@ static const struct mode {
 enum { MODES = sizeof modes / sizeof *modes, MEAN = 1 << 2 };
 
 sn_status sn_pooling_mode(const char *name, unsigned *out) {
+    sn_names passed = {0};
     for (int i = 0; i < MODES; i++)
-        if (!strcmp(modes[i].name, name) || !strcmp(modes[i].other, name)) {
+        if (sn_names_match(&passed, modes[i].name, name) || !strcmp(modes[i].other, name)) {
             *out = 1u << i;
             return SN_OK;
         }
-    SN_FAIL(SN_ERR_USAGE, "pooling \"%s\" is not known; known are cls, max, mean, mean_sqrt_len, weightedmean, last", name);
+    SN_FAIL(SN_ERR_USAGE, "pooling \"%s\" is not known; known are %s", name, passed.list);
 }
 
 void sn_pooling_text(const sn_pooling *p, char *text, size_t size) {
@@ -111,7 +112,8 @@ static sn_status read_json(const char *directory, const char *name, bool needed,
     return status;
 }
 
-static sn_status read_modes(const json_t *config, sn_pooling *p) {
+static sn_status read_modes(const char *directory, const json_t *config, sn_pooling *p) {
+    (void)directory;
     const json_t *one = json_object_get(config, "pooling_mode");
     p->modes = 0;
     if (json_is_string(one)) SN_TRY(sn_pooling_mode(json_string_value(one), &p->modes));
@@ -144,18 +146,21 @@ static sn_status copy_tensor(const sn_weights *w, const char *name, sn_shape sha
     return *out ? sn_tensor_to_f32(view, *out) : SN_ERR_MEMORY;
 }
 
-static sn_status read_dense(const char *directory, const json_t *config, sn_pool_step *step) {
+static sn_status read_dense(const char *directory, const json_t *config, sn_pooling *p) {
+    sn_pool_step *step = &p->steps[p->n_steps++];
     const char *act = NULL;
     bool bias = true;
     size_t a = 0;
+    sn_names passed = {0};
+    *step = (sn_pool_step){0};
     SN_TRY(sn_json_int(config, "in_features", 0, &step->in));
     SN_TRY(sn_json_int(config, "out_features", 0, &step->out));
     SN_TRY(sn_json_bool(config, "bias", true, &bias));
     SN_TRY(sn_json_string(config, "activation_function", "torch.nn.modules.activation.Tanh", &act));
     if (step->in < 1 || step->out < 1 || step->in > 1 << 20 || step->out > 1 << 20)
         SN_FAIL(SN_ERR_FORMAT, "a dense layer of %lld to %lld numbers", (long long)step->in, (long long)step->out);
-    while (a < sizeof acts / sizeof *acts && strcmp(acts[a].name, act)) a++;
-    if (a == sizeof acts / sizeof *acts) SN_FAIL(SN_ERR_UNSUPPORTED, "the activation \"%s\" is not known", act);
+    while (a < sizeof acts / sizeof *acts && !sn_names_match(&passed, acts[a].name, act)) a++;
+    if (a == sizeof acts / sizeof *acts) SN_FAIL(SN_ERR_UNSUPPORTED, "the activation \"%s\" is not known; known are %s", act, passed.list);
     step->act = acts[a].act;
     sn_weights *w;
     SN_TRY(sn_weights_open(directory, &w));
@@ -165,31 +170,38 @@ static sn_status read_dense(const char *directory, const json_t *config, sn_pool
     return status;
 }
 
+static sn_status read_normalise(const char *directory, const json_t *config, sn_pooling *p) {
+    (void)directory, (void)config;
+    p->steps[p->n_steps++] = (sn_pool_step){.normalise = true};
+    return SN_OK;
+}
+
+static const struct module {
+    const char *name;
+    sn_status (*read)(const char *directory, const json_t *config, sn_pooling *p); /* NULL: the model itself, or nothing in use */
+    bool config;                                                                   /* has a config.json */
+} kinds[] = {{"Transformer", NULL, false}, {"CLIPModel", NULL, false}, {"Dropout", NULL, false},
+             {"Pooling", read_modes, true}, {"Dense", read_dense, true}, {"Normalize", read_normalise, false}};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
 /* One entry of modules.json; its type ends in the class's name. */
 static sn_status read_module(const char *directory, const json_t *module, sn_pooling *p) {
     const char *type = NULL, *path = NULL, *name;
+    sn_names passed = {0};
+    int k = 0;
     SN_TRY(sn_json_string(module, "type", "", &type));
     SN_TRY(sn_json_string(module, "path", "", &path));
     name = strrchr(type, '.') ? strrchr(type, '.') + 1 : type;
-    if (!strcmp(name, "Transformer") || !strcmp(name, "CLIPModel") || !strcmp(name, "Dropout")) return SN_OK;
+    while (k < KINDS && !sn_names_match(&passed, kinds[k].name, name)) k++;
+    if (k == KINDS) SN_FAIL(SN_ERR_UNSUPPORTED, "the module \"%s\" is not known; known are %s", type, passed.list);
+    if (!kinds[k].read) return SN_OK;
     if (strstr(path, "..") || path[0] == '/') SN_FAIL(SN_ERR_FORMAT, "the path \"%s\" leaves the model's directory", path);
     if (p->n_steps == SN_POOL_STEPS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d modules", SN_POOL_STEPS);
-    if (!strcmp(name, "Normalize")) {
-        p->steps[p->n_steps++] = (sn_pool_step){.normalise = true};
-        return SN_OK;
-    }
-    bool pooling = !strcmp(name, "Pooling");
-    if (!pooling && strcmp(name, "Dense"))
-        SN_FAIL(SN_ERR_UNSUPPORTED, "the module \"%s\" is not known; known are Transformer, Pooling, Dense, Normalize", type);
     char *inner = sn_path_join(directory, path);
     json_t *config = NULL;
-    sn_status status = inner ? read_json(inner, "config.json", true, &config) : SN_ERR_MEMORY;
-    if (status == SN_OK && pooling) status = read_modes(config, p);
-    if (status == SN_OK && !pooling) {
-        sn_pool_step *step = &p->steps[p->n_steps++];
-        *step = (sn_pool_step){0};
-        status = read_dense(inner, config, step);
-    }
+    sn_status status = inner ? SN_OK : SN_ERR_MEMORY;
+    if (status == SN_OK && kinds[k].config) status = read_json(inner, "config.json", true, &config);
+    if (status == SN_OK) status = kinds[k].read(inner, config, p);
     if (status != SN_OK && inner) status = sn_fail_at(inner, 0, NULL);
     json_decref(config);
     sn_free(inner);

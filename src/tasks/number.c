@@ -37,11 +37,12 @@ static const struct {
 static sn_node loss(sn_graph *g, const sn_feature *target, const json_t *options, sn_node raw, const sn_node *labels) {
     (void)target;
     const char *name = "";
+    sn_names passed = {0};
     if (sn_json_string(options, "type", losses[0].name, &name) != SN_OK) return sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message());
     sn_node d = sn_mul(g, sn_sub(g, sn_reshape(g, raw, SN_SHAPE(-1)), labels[0]), labels[1]);
     for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
-        if (!strcmp(losses[i].name, name)) return losses[i].of(g, options, d);
-    return sn_graph_fail(g, SN_ERR_USAGE, "unknown loss \"%s\"; known: mean_squared_error, mean_absolute_error, huber", name);
+        if (sn_names_match(&passed, losses[i].name, name)) return losses[i].of(g, options, d);
+    return sn_graph_fail(g, SN_ERR_USAGE, "unknown loss \"%s\"; known: %s", name, passed.list);
 }
 
 static sn_node link(sn_graph *g, const sn_feature *target, sn_node raw) {

@@ -2,15 +2,11 @@
 #include "text/tokenizer_internal.h"
 
 sn_status sn_tok_kind(const char *what, const char *name, const char *const *names, size_t n, size_t *index) {
+    sn_names passed = {0};
     for (size_t i = 0; i < n; i++) {
-        if (!strcmp(name, names[i])) return *index = i, SN_OK;
+        if (sn_names_match(&passed, names[i], name)) return *index = i, SN_OK;
     }
-    sn_buf list = {0};
-    for (size_t i = 0; i < n; i++) sn_buf_printf(&list, "%s%s", i ? ", " : "", names[i]);
-    sn_status status = sn_buf_check(&list);
-    if (status == SN_OK) status = sn_fail(SN_ERR_UNSUPPORTED, "unknown %s \"%.80s\"; known: %s", what, name, list.data);
-    sn_buf_free(&list);
-    return status;
+    SN_FAIL(SN_ERR_UNSUPPORTED, "unknown %s \"%.80s\"; known: %s", what, name, passed.list);
 }
 
 sn_status sn_tok_type(const char *what, const json_t *json, const char **type) {

@@ -20,16 +20,12 @@ static const sn_optimiser_kind *const kinds[] = {
 };
 
 static sn_status find_kind(const char *name, const sn_optimiser_kind **out) {
-#define SN_OPTIMISER(id) " " #id
-    static const char known[] =
-#include "train/optimisers.def"
-        ;
-#undef SN_OPTIMISER
-    for (size_t i = 0; name && i < sizeof kinds / sizeof kinds[0]; i++) {
+    sn_names passed = {0};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         *out = kinds[i];
-        if (!strcmp(kinds[i]->name, name)) return SN_OK;
+        if (sn_names_match(&passed, kinds[i]->name, name)) return SN_OK;
     }
-    SN_FAIL(SN_ERR_USAGE, "unknown optimiser \"%s\"; known are:%s", name ? name : "", known);
+    SN_FAIL(SN_ERR_USAGE, "unknown optimiser \"%s\"; known are: %s", name ? name : "", passed.list);
 }
 
 sn_status sn_optimiser_defaults(const char *kind, sn_optimiser_options *out) {

@@ -44,11 +44,12 @@ static const struct {
 
 static sn_status find_preset(planner *p) {
     const char *name;
+    sn_names passed = {0};
     SN_TRY(sn_json_string(p->config, "preset", NULL, &name));
     if (!name) return SN_OK;
     for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
-        if (!strcmp(presets[i].name, name)) return sn_json_parse(name, presets[i].config, strlen(presets[i].config), (json_t **)(uintptr_t)&p->preset);
-    SN_FAIL(SN_ERR_USAGE, "unknown preset \"%s\"; known: article-cnn, article-cnn-lstm", name);
+        if (sn_names_match(&passed, presets[i].name, name)) return sn_json_parse(name, presets[i].config, strlen(presets[i].config), (json_t **)(uintptr_t)&p->preset);
+    SN_FAIL(SN_ERR_USAGE, "unknown preset \"%s\"; known: %s", name, passed.list);
 }
 
 /* ---- kinds and roles of columns ---- */

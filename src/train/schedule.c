@@ -61,20 +61,16 @@ static const struct schedule {
 #undef SN_SCHEDULE
 };
 
-static const struct schedule *find_schedule(const char *kind) {
-    for (size_t i = 0; kind && i < sizeof schedules / sizeof schedules[0]; i++)
-        if (!strcmp(schedules[i].name, kind)) return &schedules[i];
+static const struct schedule *find_schedule(const char *kind, sn_names *passed) {
+    for (size_t i = 0; i < sizeof schedules / sizeof schedules[0]; i++)
+        if (sn_names_match(passed, schedules[i].name, kind)) return &schedules[i];
     return NULL;
 }
 
 sn_status sn_schedule_check(const sn_schedule_options *o) {
-#define SN_SCHEDULE(id, uses) " " #id
-    static const char known[] =
-#include "train/schedules.def"
-        ;
-#undef SN_SCHEDULE
-    const struct schedule *s = find_schedule(o->kind);
-    if (!s) SN_FAIL(SN_ERR_USAGE, "unknown schedule \"%s\"; known are:%s", o->kind ? o->kind : "", known);
+    sn_names passed = {0};
+    const struct schedule *s = find_schedule(o->kind, &passed);
+    if (!s) SN_FAIL(SN_ERR_USAGE, "unknown schedule \"%s\"; known are: %s", o->kind ? o->kind : "", passed.list);
     if (!(o->learning_rate > 0 && o->learning_rate <= (double)FLT_MAX))
         SN_FAIL(SN_ERR_USAGE, "learning rate is %g, it must be above 0 and a finite float", o->learning_rate);
     if (!(o->warmup_fraction >= 0 && o->warmup_fraction < 1))
@@ -90,7 +86,8 @@ sn_status sn_schedule_check(const sn_schedule_options *o) {
 
 double sn_schedule_rate(const sn_schedule_options *o, int64_t step_number, int64_t total, int64_t steps_per_epoch,
                         int cuts) {
-    const struct schedule *s = find_schedule(o->kind);
+    sn_names passed = {0};
+    const struct schedule *s = find_schedule(o->kind, &passed);
     moment at = {(double)step_number, (double)total, steps_per_epoch > 0 ? step_number / steps_per_epoch : 0, cuts};
     double rate = s ? s->rate(o, at) : 0.0, warm = warmup_steps(o, at.total);
     bool own_rise = s && s->uses & USES_RISE;

@@ -342,7 +342,7 @@ static void options_are_checked(void **state) {
     sn_params *p = big_store();
     sn_optimiser_options options;
     sn_optimiser *o;
-    assert_fails(sn_optimiser_defaults("adamx", &options), SN_ERR_USAGE, "sgd rmsprop adam adamw");
+    assert_fails(sn_optimiser_defaults("adamx", &options), SN_ERR_USAGE, "sgd, rmsprop, adam, adamw");
     assert_ok(sn_optimiser_defaults("adamw", &options));
     assert_true(options.weight_decay == 0.01 && options.beta2 == 0.999);
     options.beta2 = 1;

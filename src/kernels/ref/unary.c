@@ -56,14 +56,10 @@ static sn_unary_fn *const forward_of[SN_OP_COUNT] = {
     [SN_LOG] = do_log,       [SN_SQRT] = do_sqrt,   [SN_SQUARE] = do_square,     [SN_ABS] = do_abs,
     [SN_QUICK_GELU] = do_quick_gelu, [SN_SIGN] = do_sign,     [SN_SOFTPLUS] = do_softplus, [SN_CLAMP] = do_clamp, [SN_HUBER] = do_huber};
 
-static sn_unary_fn *const fused_of[] = {
-    [SN_ACT_RELU] = do_relu, [SN_ACT_GELU] = do_gelu,       [SN_ACT_GELU_TANH] = do_gelu_tanh,
-    [SN_ACT_TANH] = do_tanh, [SN_ACT_SIGMOID] = do_sigmoid, [SN_ACT_SILU] = do_silu,
-    [SN_ACT_QUICK_GELU] = do_quick_gelu};
-
 void sn_activate(sn_act act, float *y, int64_t n) {
     if (act == SN_ACT_NONE) return;
-    for (int64_t at = 0; at < n; at += SN_BLOCK) fused_of[act](y + at, y + at, sn_block_size(n - at), NULL);
+    sn_unary_fn *forward = forward_of[sn_act_op(act)];
+    for (int64_t at = 0; at < n; at += SN_BLOCK) forward(y + at, y + at, sn_block_size(n - at), NULL);
 }
 
 /* ---- one input ---- */
