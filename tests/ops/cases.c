@@ -48,6 +48,8 @@
     CASE(op, "no workspace", ATTR(.rnn = {0}), RNN_IN(3, 4, 5, 7, g)),                                     \
     CASE(op, "lengths", ATTR(.rnn = {1}), RNN_IN(4, 5, 3, 6, g), I('L', 5, 4)),                             \
     PAIR(op##_BWD, op, "lengths", ATTR(.rnn = {1}), RNN_IN(4, 5, 3, 6, g), I('L', 5, 4)),                   \
+    CASE(op, "many rows", ATTR(.rnn = {1}), RNN_IN(35, 4, 5, 9, g), I('L', 4, 35)),                         \
+    PAIR(op##_BWD, op, "many rows", ATTR(.rnn = {1}), RNN_IN(35, 4, 5, 9, g), I('L', 4, 35)),               \
     PAIR(op##_BWD, op, "small", ATTR(.rnn = {1}), RNN_IN(2, 3, 4, 3, g)),                  \
     PAIR(op##_BWD, op, "odd", ATTR(.rnn = {1}), RNN_IN(5, 9, 11, 17, g)),                  \
     PAIR(op##_BWD, op, "square", ATTR(.rnn = {1}), RNN_IN(4, 6, 32, 32, g))

@@ -1,82 +1,13 @@
-/* recurrent.c: one recurrent layer, left to right, forward; and the products that both directions use.
+/* recurrent.c: one recurrent layer, left to right, forward; and what both directions share.
  *
- *   x [N,T,I], weights, biases -> y [N,T,H], and where attr.rnn.saves what the cell keeps: gates [N,T,G*H], which
- *   take the place of gx, and extra [N,T,H] after all of them
+ *   x [N,T,I], weights, biases -> y [N,T,H], and where attr.rnn.saves what the cell keeps, packed: gates [P,G*H],
+ *   which take the place of gx, and extra [P,H] after room for N*T of them
  *
  * oneDNN's fast products want their matrices dense, so the state that enters a step is copied out of y. */
 #include "kernels/dnnl/recurrent.h"
 
 #include "base/parallel.h"
 #include "base/wide.h"
-
-/* ---- products ---- */
-
-static sn_const_md lay(sn_descs *d, const sn_matrix *m, int64_t rows, int64_t columns) {
-    return sn_desc_strided(d, m->dtype, 2, (dnnl_dims_t){rows, columns}, (dnnl_dims_t){m->row, m->column});
-}
-
-static dnnl_status_t describe(sn_product *p, const sn_product_shape *s, sn_descs *d, sn_const_md *given) {
-    sn_const_md a = lay(d, &s->a, s->m, s->k), c = lay(d, &s->c, s->m, s->n);
-    *given = lay(d, &s->b, s->k, s->n);
-    sn_const_md b = s->any ? sn_desc_tag(d, s->b.dtype, 2, (dnnl_dims_t){s->k, s->n}, dnnl_format_tag_any) : *given;
-    sn_const_md bias = s->bias ? sn_desc_tag(d, SN_F32, 2, (dnnl_dims_t){1, s->n}, dnnl_ab) : NULL;
-    if (d->status) return d->status;
-    return dnnl_matmul_primitive_desc_create(&p->main.pd, sn_dnnl_engine(), a, b, bias, c, d->attr);
-}
-
-sn_status sn_product_create(sn_product *p, const sn_product_shape *s, size_t *scratch, const char *what) {
-    sn_descs d;
-    sn_const_md given = NULL;
-    sn_descs_init(&d, SN_ACT_NONE);
-    dnnl_status_t described = describe(p, s, &d, &given);
-    sn_status status;
-    if (described) {
-        p->main.pd = NULL;
-        status = sn_dnnl_fail(described, what, "describing a product");
-    } else {
-        status = sn_prim_create(&p->main, what);
-    }
-    if (status == SN_OK && !dnnl_memory_desc_equal(given, sn_prim_md(&p->main, DNNL_ARG_WEIGHTS))) {
-        p->moved = true;
-        status = sn_reorder_create(&p->move, given, sn_prim_md(&p->main, DNNL_ARG_WEIGHTS), what);
-        p->b_at = sn_scratch_take(scratch, status == SN_OK ? sn_prim_bytes(&p->main, DNNL_ARG_WEIGHTS) : 0);
-    }
-    sn_descs_free(&d);
-    p->pad_at = sn_scratch_take(scratch, p->main.scratch);
-    p->move_at = sn_scratch_take(scratch, p->move.scratch);
-    return status;
-}
-
-void sn_product_free(sn_product *p) {
-    sn_prim_free(&p->main);
-    sn_prim_free(&p->move);
-}
-
-void sn_product_pack(sn_product *p, const sn_kernel_request *r, sn_kernel_plan *plan, int slot, bool turned,
-                     sn_status (*pack)(void *state, const void *from, void *to)) {
-    if (!p->moved || p->move.scratch || !(r->params >> slot & 1u)) return;
-    uint64_t key = sn_md_key(sn_prim_md(&p->main, DNNL_ARG_WEIGHTS));
-    if (!key) return;
-    if (turned) key ^= 0x5eed0f6a7e500001u; /* a square one looks the same both ways */
-    plan->pack[slot] = (sn_pack){sn_prim_bytes(&p->main, DNNL_ARG_WEIGHTS), key, pack};
-    p->packed = true;
-}
-
-sn_status sn_product_weights(const sn_product *p, const void *b, char *scratch, const void **laid, const char *what) {
-    *laid = b;
-    if (!p->moved || p->packed) return SN_OK;
-    *laid = scratch + p->b_at;
-    return sn_reorder_run(&p->move, b, scratch + p->b_at, scratch + p->move_at, what);
-}
-
-sn_status sn_product_run(const sn_product *p, const void *a, const void *laid, const float *bias, void *c, char *scratch,
-                         const char *what) {
-    sn_prim_arg args[] = {{DNNL_ARG_SRC, (void *)(uintptr_t)a},
-                          {DNNL_ARG_WEIGHTS, (void *)(uintptr_t)laid},
-                          {DNNL_ARG_DST, c},
-                          {DNNL_ARG_BIAS, (void *)(uintptr_t)bias}};
-    return sn_prim_run(&p->main, args, bias ? 4 : 3, scratch + p->pad_at, what);
-}
 
 /* ---- both directions ---- */
 
@@ -113,9 +44,65 @@ SN_WIDE const float *sn_recurrent_get(sn_dtype dtype, const void *from, int64_t 
     return room;
 }
 
-void sn_recurrent_zero(sn_dtype dtype, void *to, int64_t at, int64_t n) {
-    size_t size = dtype == SN_F32 ? 4 : 2;
-    memset((char *)to + (size_t)at * size, 0, (size_t)n * size);
+/* ---- packing ---- */
+
+size_t sn_packing_bytes(const sn_recurrence *r) {
+    return (size_t)(r->rows + 3 * (r->steps + 1)) * sizeof(int64_t);
+}
+
+static int64_t steps_of(const sn_recurrence *r, const int32_t *lengths, int64_t row) {
+    if (!lengths || lengths[row] > r->steps) return r->steps;
+    return lengths[row] < 0 ? 0 : lengths[row];
+}
+
+sn_packing sn_packing_make(const sn_recurrence *r, const int32_t *lengths, void *memory) {
+    int64_t T = r->steps, *at = memory;
+    sn_packing p = {at, at + r->rows, at + r->rows + T + 1, at + r->rows + 2 * (T + 1)};
+    memset(p.active, 0, (size_t)(T + 1) * sizeof(int64_t));
+    for (int64_t n = 0; n < r->rows; n++) p.active[steps_of(r, lengths, n)]++; /* rows of exactly this length */
+    int64_t longer = 0;
+    for (int64_t t = T; t >= 0; t--) {
+        int64_t these = p.active[t];
+        p.active[t] = p.place[t] = longer; /* rows longer than t come before those of length t */
+        longer += these;
+    }
+    p.start[0] = 0;
+    for (int64_t t = 0; t < T; t++) p.start[t + 1] = p.start[t] + p.active[t];
+    for (int64_t n = 0; n < r->rows; n++) p.row[p.place[steps_of(r, lengths, n)]++] = n;
+    return p;
+}
+
+static size_t size_of(const sn_recurrence *r) { return r->dtype == SN_F32 ? 4 : 2; }
+
+void sn_recurrent_clear(const sn_recurrence *r, void *of, int64_t width, int64_t from, int64_t to) {
+    size_t row = (size_t)width * size_of(r);
+    if (to > from) memset((char *)of + (size_t)from * row, 0, (size_t)(to - from) * row);
+}
+
+void sn_recurrent_pack(const sn_recurrence *r, const sn_packing *p, const void *from, int64_t width, void *to,
+                       int64_t total) {
+    size_t bytes = (size_t)width * size_of(r);
+    char *at = to;
+    for (int64_t t = 0; t < r->steps; t++)
+        for (int64_t slot = 0; slot < p->active[t]; slot++, at += bytes)
+            memcpy(at, (const char *)from + (size_t)(p->row[slot] * r->steps + t) * bytes, bytes);
+    sn_recurrent_clear(r, to, width, p->start[r->steps], total);
+}
+
+void sn_recurrent_unpack(const sn_recurrence *r, const sn_packing *p, const void *from, int64_t width, void *to) {
+    size_t bytes = (size_t)width * size_of(r);
+    const char *at = from;
+    for (int64_t t = 0; t < r->steps; t++) {
+        for (int64_t slot = 0; slot < r->rows; slot++) {
+            char *place = (char *)to + (size_t)(p->row[slot] * r->steps + t) * bytes;
+            if (slot >= p->active[t]) {
+                memset(place, 0, bytes);
+                continue;
+            }
+            memcpy(place, at, bytes);
+            at += bytes;
+        }
+    }
 }
 
 sn_status sn_recurrent_prepare(const sn_kernel_request *r, sn_kernel_plan *plan, size_t bytes,
@@ -134,69 +121,105 @@ sn_status sn_recurrent_prepare(const sn_kernel_request *r, sn_kernel_plan *plan,
 
 typedef struct state {
     sn_recurrent_state base;
-    sn_product inputs, step;
+    sn_ladder inputs, step;
     bool saves;
-    size_t kept_at, gh_at, h_at, c_at, before_at;
+    size_t order_at, x_at, kept_at, gh_at, h_at, c_at, before_at;
 } state;
 
 static void release(void *p) {
     state *s = p;
-    sn_product_free(&s->inputs);
-    sn_product_free(&s->step);
+    sn_ladder_free(&s->inputs);
+    sn_ladder_free(&s->step);
     sn_free(s);
 }
 
 static sn_status pack_hh(void *p, const void *from, void *to) {
     const state *s = p;
-    return sn_reorder_run(&s->step.move, from, to, NULL, s->base.what);
+    return sn_reorder_run(&s->step.full.move, from, to, NULL, s->base.what);
 }
 
 typedef struct job {
     const state *s;
     const sn_kernel_args *args;
-    float *gates, *extra, *gh, *h, *c;
-    const int32_t *lengths; /* or NULL */
-    void *before; /* h of all rows in the layer's dtype */
+    sn_packing order;
+    float *gates, *extra, *gh, *h, *c; /* gh, h, c [slot, …] */
+    void *before; /* h of all slots in the layer's dtype */
     int64_t t;
 } job;
 
-static void cell_row(void *context, int64_t row) {
+static void cell_row(void *context, int64_t slot) {
     const job *j = context;
     const sn_recurrence *r = &j->s->base.shape;
-    int64_t position = row * r->steps + j->t;
-    float *gx = j->gates + position * r->gates, *gh = j->gh + row * r->gates, *h = j->h + row * r->width;
-    if (j->lengths && j->t >= j->lengths[row]) {
-        sn_recurrent_zero(r->dtype, j->args->out[0], position * r->width, r->width);
-        return;
-    }
-    float *extra = j->extra + (j->s->saves ? position : row) * r->width;
+    int64_t packed = j->order.start[j->t] + slot, position = j->order.row[slot] * r->steps + j->t;
+    float *gx = j->gates + packed * r->gates, *gh = j->gh + slot * r->gates, *h = j->h + slot * r->width;
+    float *extra = j->extra + (j->s->saves ? packed : slot) * r->width;
     if (!j->t) memcpy(gh, j->args->in[4], (size_t)r->gates * sizeof *gh); /* the state before the first is zero */
-    r->cell->forward(r->width, gx, gh, h, j->c + row * r->width, extra);
+    r->cell->forward(r->width, gx, gh, h, j->c + slot * r->width, extra);
     sn_recurrent_put(r->dtype, h, j->args->out[0], position * r->width, r->width);
-    if (j->before != j->h) sn_recurrent_put(r->dtype, h, j->before, row * r->width, r->width);
+    if (j->before != j->h) sn_recurrent_put(r->dtype, h, j->before, slot * r->width, r->width);
+}
+
+/* Nothing comes after a row's end. */
+static void blank_row(void *context, int64_t slot) {
+    const job *j = context;
+    const sn_recurrence *r = &j->s->base.shape;
+    int64_t row = j->order.row[slot], end = 0;
+    while (end < r->steps && j->order.active[end] > slot) end++;
+    sn_recurrent_clear(r, j->args->out[0], r->width, row * r->steps + end, (row + 1) * r->steps);
 }
 
 static float *floats(char *scratch, size_t at) { return (float *)(void *)(scratch + at); }
+
+static sn_status walk(const sn_kernel_plan *plan, job *j, const void *w_hh) {
+    const state *s = j->s;
+    const sn_recurrence *r = &s->base.shape;
+    char *scratch = j->args->scratch;
+    size_t state_bytes = (size_t)(r->rows * r->width) * sizeof(float);
+    memset(j->h, 0, state_bytes);
+    memset(j->c, 0, state_bytes);
+    sn_recurrent_clear(r, j->before, r->width, 0, r->rows);
+    for (j->t = 0; j->t < r->steps && j->order.active[j->t]; j->t++) {
+        int64_t active = j->order.active[j->t];
+        const sn_product *step = sn_ladder_for(&s->step, active, NULL);
+        if (j->t) SN_TRY(sn_product_run(step, j->before, w_hh, j->args->in[4], j->gh, scratch, s->base.what));
+        sn_parallel(plan->threads, active, cell_row, j);
+    }
+    if (j->order.start[r->steps] < r->rows * r->steps) sn_parallel(plan->threads, r->rows, blank_row, j);
+    return SN_OK;
+}
 
 static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     const state *s = plan->state;
     const sn_recurrence *r = &s->base.shape;
     char *scratch = args->scratch;
-    const void *w_ih, *w_hh;
+    const char *what = s->base.what;
+    const void *w_ih, *w_hh, *x = args->in[0];
     job j = {.s = s, .args = args, .gh = floats(scratch, s->gh_at), .h = floats(scratch, s->h_at),
-             .c = floats(scratch, s->c_at), .lengths = plan->n_in > 5 ? args->in[5] : NULL, .before = scratch + s->before_at};
+             .c = floats(scratch, s->c_at), .before = scratch + s->before_at};
+    j.order = sn_packing_make(r, plan->n_in > 5 ? args->in[5] : NULL, scratch + s->order_at);
     j.gates = s->saves ? args->out[1] : floats(scratch, s->kept_at);
     j.extra = j.gates + r->rows * r->steps * r->gates;
-    SN_TRY(sn_product_weights(&s->inputs, args->in[1], scratch, &w_ih, s->base.what));
-    SN_TRY(sn_product_weights(&s->step, args->in[2], scratch, &w_hh, s->base.what));
-    SN_TRY(sn_product_run(&s->inputs, args->in[0], w_ih, args->in[3], j.gates, scratch, s->base.what));
-    memset(j.h, 0, (size_t)(r->rows * r->width) * sizeof *j.h);
-    memset(j.c, 0, (size_t)(r->rows * r->width) * sizeof *j.c);
-    for (j.t = 0; j.t < r->steps; j.t++) {
-        if (j.t) SN_TRY(sn_product_run(&s->step, j.before, w_hh, args->in[4], j.gh, scratch, s->base.what));
-        sn_parallel(plan->threads, r->rows, cell_row, &j);
-    }
-    return SN_OK;
+    int64_t total;
+    const sn_product *inputs = sn_ladder_for(&s->inputs, j.order.start[r->steps], &total);
+    if (r->rows > 1) sn_recurrent_pack(r, &j.order, x, r->inputs, scratch + s->x_at, total);
+    if (r->rows > 1) x = scratch + s->x_at;
+    SN_TRY(sn_product_weights(&s->inputs.full, args->in[1], scratch, &w_ih, what));
+    SN_TRY(sn_product_weights(&s->step.full, args->in[2], scratch, &w_hh, what));
+    SN_TRY(sn_product_run(inputs, x, w_ih, args->in[3], j.gates, scratch, what));
+    return walk(plan, &j, w_hh);
+}
+
+static void take_scratch(state *s, size_t *total) {
+    const sn_recurrence *r = &s->base.shape;
+    size_t row = (size_t)r->rows * sizeof(float), positions = (size_t)(r->rows * r->steps);
+    size_t gates = positions * (size_t)r->gates * sizeof(float), size = r->dtype == SN_F32 ? 4 : 2;
+    s->order_at = sn_scratch_take(total, sn_packing_bytes(r));
+    s->x_at = sn_scratch_take(total, r->rows > 1 ? positions * (size_t)r->inputs * size : 0);
+    s->kept_at = sn_scratch_take(total, s->saves ? 0 : gates + row * (size_t)r->width);
+    s->gh_at = sn_scratch_take(total, row * (size_t)r->gates);
+    s->h_at = sn_scratch_take(total, row * (size_t)r->width);
+    s->c_at = sn_scratch_take(total, row * (size_t)r->width);
+    s->before_at = r->dtype == SN_F32 ? s->h_at : sn_scratch_take(total, row * (size_t)r->width);
 }
 
 static sn_status build(void *made, const sn_kernel_request *q, sn_kernel_plan *plan) {
@@ -208,16 +231,12 @@ static sn_status build(void *made, const sn_kernel_request *q, sn_kernel_plan *p
                                {SN_F32, r->gates, 1}, true, false};
     sn_product_shape step = {r->rows, r->width, r->gates, {r->dtype, r->width, 1}, {r->dtype, 1, r->width},
                              {SN_F32, r->gates, 1}, true, true};
-    size_t row = (size_t)r->rows * sizeof(float), gates = (size_t)(positions * r->gates) * sizeof(float);
-    if (s->saves) plan->opaque[1] = gates + row * (size_t)(r->steps * r->width);
-    s->kept_at = sn_scratch_take(&plan->scratch, s->saves ? 0 : gates + row * (size_t)r->width);
-    s->gh_at = sn_scratch_take(&plan->scratch, row * (size_t)r->gates);
-    s->h_at = sn_scratch_take(&plan->scratch, row * (size_t)r->width);
-    s->c_at = sn_scratch_take(&plan->scratch, row * (size_t)r->width);
-    s->before_at = r->dtype == SN_F32 ? s->h_at : sn_scratch_take(&plan->scratch, row * (size_t)r->width);
-    SN_TRY(sn_product_create(&s->inputs, &inputs, &plan->scratch, s->base.what));
-    SN_TRY(sn_product_create(&s->step, &step, &plan->scratch, s->base.what));
-    sn_product_pack(&s->step, q, plan, 2, true, pack_hh);
+    bool packs = q->n_in > 5;
+    if (s->saves) plan->opaque[1] = (size_t)(positions * (r->gates + r->width)) * sizeof(float);
+    take_scratch(s, &plan->scratch);
+    SN_TRY(sn_ladder_create(&s->inputs, &inputs, false, packs ? SN_POSITION_STEPS : 1, &plan->scratch, s->base.what));
+    SN_TRY(sn_ladder_create(&s->step, &step, false, packs ? SN_ROW_STEPS : 1, &plan->scratch, s->base.what));
+    sn_product_pack(&s->step.full, q, plan, 2, true, pack_hh);
     return SN_OK;
 }
 
