@@ -115,3 +115,11 @@ void *sn_pages(size_t bytes) {
 void sn_pages_free(void *pages, size_t bytes) {
     if (pages) (void)munmap(pages, bytes ? bytes : 1);
 }
+
+sn_status sn_pages_reserve(void **pages, size_t *bytes, size_t need) {
+    if (*pages && need <= *bytes) return SN_OK;
+    sn_pages_free(*pages, *bytes);
+    *pages = sn_pages(need);
+    *bytes = *pages ? need : 0;
+    return *pages ? SN_OK : SN_ERR_MEMORY;
+}

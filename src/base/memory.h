@@ -34,6 +34,8 @@ void sn_arena_free(sn_arena *arena);
 /* Zeroed pages; returned to the system by sn_pages_free with the same size. bytes = 0 gives a valid pointer. */
 void *sn_pages(size_t bytes);
 void sn_pages_free(void *pages, size_t bytes);
+/* Makes *pages at least `need` large; what was in smaller ones is lost. After a failure there are none. */
+sn_status sn_pages_reserve(void **pages, size_t *bytes, size_t need);
 
 #ifdef SN_TESTING
 /* From now on the n-th allocation of this process fails (1 = the next one); 0 turns it off. */

@@ -151,24 +151,14 @@ static sn_status compile(sn_decoding *d, bool cross, int64_t rows, int64_t count
     }
     sn_free(outputs);
     if (status != SN_OK) return status;
-    size_t need = sn_program_bytes(k->program);
-    if (need > d->memory_bytes) {
-        sn_pages_free(d->memory, d->memory_bytes);
-        d->memory_bytes = 0;
-        d->memory = sn_pages(need);
-        if (!d->memory) return SN_ERR_MEMORY;
-        d->memory_bytes = need;
-    }
     return sn_runner_create(k->program, sn_pretrained_params(d->m), &k->runner);
 }
 
-static sn_status runner_of(sn_decoding *d, bool cross, int64_t rows, int64_t count, sn_runner **out) {
-    for (size_t i = 0; i < d->n; i++)
-        if (d->programs[i].cross == cross && d->programs[i].rows == rows && d->programs[i].count == count) {
-            *out = d->programs[i].runner;
-            sn_runner_lend(*out, d->memory);
-            return SN_OK;
-        }
+static sn_status find_or_compile(sn_decoding *d, bool cross, int64_t rows, int64_t count, kept **out) {
+    for (size_t i = 0; i < d->n; i++) {
+        *out = &d->programs[i];
+        if ((*out)->cross == cross && (*out)->rows == rows && (*out)->count == count) return SN_OK;
+    }
     void *programs = sn_grow(d->programs, d->n, &d->room, sizeof *d->programs);
     if (!programs) return SN_ERR_MEMORY;
     d->programs = programs;
@@ -178,9 +168,17 @@ static sn_status runner_of(sn_decoding *d, bool cross, int64_t rows, int64_t cou
         sn_program_free(k.program);
         return status;
     }
+    *out = &d->programs[d->n];
     d->programs[d->n++] = k;
-    *out = k.runner;
-    sn_runner_lend(*out, d->memory);
+    return SN_OK;
+}
+
+static sn_status runner_of(sn_decoding *d, bool cross, int64_t rows, int64_t count, sn_runner **out) {
+    kept *k;
+    SN_TRY(find_or_compile(d, cross, rows, count, &k));
+    SN_TRY(sn_pages_reserve(&d->memory, &d->memory_bytes, sn_program_bytes(k->program)));
+    sn_runner_lend(k->runner, d->memory);
+    *out = k->runner;
     return SN_OK;
 }
 
@@ -204,19 +202,18 @@ sn_status sn_decoding_start(sn_decoding *d, const float *encoded, int64_t inputs
     d->past = 0;
     if (!encoded) return SN_OK;
     sn_runner *runner;
-    size_t bytes;
     if (inputs != d->inputs || steps != d->steps || width != d->encoded_width) {
         forget_steps(d);
-        SN_TRY(size_of(inputs, steps, 2 * d->layers, d->width * (int64_t)sizeof(float), &bytes));
-        sn_pages_free(d->cross, d->cross_bytes);
-        d->cross_bytes = 0;
-        d->cross = sn_pages(bytes);
-        if (!d->cross) return SN_ERR_MEMORY;
-        d->cross_bytes = bytes;
         d->inputs = inputs;
         d->steps = steps;
         d->encoded_width = width;
     }
+    size_t bytes;
+    void *cross = d->cross;
+    SN_TRY(size_of(inputs, steps, 2 * d->layers, d->width * (int64_t)sizeof(float), &bytes));
+    sn_status status = sn_pages_reserve(&cross, &d->cross_bytes, bytes);
+    d->cross = cross;
+    SN_TRY(status);
     SN_TRY(runner_of(d, true, inputs, steps, &runner));
     size_t one = (size_t)(inputs * steps * d->width);
     for (int64_t i = 0; i < 2 * d->layers; i++) sn_runner_bind_output(runner, (int)i, d->cross + (size_t)i * one);

@@ -91,14 +91,7 @@ static sn_status runner_of(sn_exec *e, slot *s, const sn_program *program, sn_ru
         s->bounds[s->n++] = (bound){program, runner};
         if (e->profile) SN_TRY(sn_runner_profile(runner));
     }
-    size_t need = sn_program_bytes(program);
-    if (need > s->bytes) {
-        sn_pages_free(s->memory, s->bytes);
-        s->bytes = 0;
-        s->memory = sn_pages(need);
-        if (!s->memory) return SN_ERR_MEMORY;
-        s->bytes = need;
-    }
+    SN_TRY(sn_pages_reserve(&s->memory, &s->bytes, sn_program_bytes(program)));
     sn_runner_lend(runner, s->memory);
     *out = runner;
     return SN_OK;

@@ -157,16 +157,6 @@ static bool same_sizes(const sn_page_sizes *a, const sn_page_sizes *b) {
         && a->target_steps == b->target_steps && a->texts == b->texts;
 }
 
-static sn_status reserve(sn_work *w, size_t need) {
-    if (need <= w->bytes) return SN_OK;
-    sn_pages_free(w->memory, w->bytes);
-    w->bytes = 0;
-    w->memory = sn_pages(need);
-    if (!w->memory) return SN_ERR_MEMORY;
-    w->bytes = need;
-    return SN_OK;
-}
-
 static sn_status make(sn_work *w, const sn_feed *f, const char *const *names, slot *s) {
     sn_graph *g;
     sn_node node;
@@ -203,7 +193,7 @@ static sn_status run(sn_work *w, const sn_feed *f, const char *const *names, sn_
     slot *s;
     SN_TRY(find(w, f, names, &s));
     s->used = ++w->clock;
-    SN_TRY(reserve(w, sn_program_bytes(s->program)));
+    SN_TRY(sn_pages_reserve(&w->memory, &w->bytes, sn_program_bytes(s->program)));
     sn_runner_lend(s->runner, w->memory);
     bind_inputs(s->runner, f);
     SN_TRY(sn_runner_run(s->runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
