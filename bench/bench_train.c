@@ -96,8 +96,7 @@ static int cnn_training_graph(const cnn *c, sn_graph *g, sn_node *outputs) {
     sn_node scale = sn_input(g, SN_F32, SN_SHAPE(1));
     sn_node each = sn_emit(g, SN_SOFTMAX_XENT, (sn_node[]){logits, labels, weights}, 3, NULL);
     outputs[0] = sn_reduce_sum(g, each, 1, true);
-    for (size_t k = 0; k < g->n_instrs; k++)
-        if (g->instrs[k].op == SN_PARAM) wrt[g->instrs[k].attr.leaf.index] = (sn_node){g->instrs[k].out[0]};
+    for (int p = 0; p < n; p++) wrt[p] = sn_graph_param(g, p);
     need(sn_grad(g, 1, outputs, &scale, n, wrt, outputs + 1));
     return 1 + n;
 }

@@ -171,6 +171,11 @@ sn_node sn_param(sn_graph *g, const char *name, sn_shape shape, sn_init init) {
     return sn_param_as(g, name, shape, init, SN_F32);
 }
 
+sn_node sn_graph_param(const sn_graph *g, int index) {
+    if (index < 0 || (size_t)index >= g->param_room) return SN_NO_NODE;
+    return (sn_node){g->param_nodes[index][0] - 1};
+}
+
 sn_node sn_fill(sn_graph *g, sn_shape shape, float value) {
     if (g->failed != SN_OK) return SN_NO_NODE;
     sn_attr attr = {.fill = {value}};

@@ -74,13 +74,8 @@ static sn_status add_gradients(draft *d, const sn_model *m, int first, int end, 
     sn_status status = wrt && dx ? SN_OK : SN_ERR_MEMORY;
     for (int i = 0; status == SN_OK && i < n_more; i++) wrt[count++] = more[i];
     for (int p = first; status == SN_OK && p < end; p++) {
-        if (!sn_params_trainable(m->params, p)) continue;
-        for (size_t i = 0; i < d->g->n_instrs; i++) { /* the parameter's node in this graph */
-            const sn_instr *instr = &d->g->instrs[i];
-            if (instr->op != SN_PARAM || instr->attr.leaf.index != p) continue;
-            wrt[count++] = (sn_node){instr->out[0]};
-            break;
-        }
+        sn_node node = sn_graph_param(d->g, p);
+        if (node.id >= 0 && sn_params_trainable(m->params, p)) wrt[count++] = node;
     }
     if (status == SN_OK) status = sn_grad(d->g, n, outputs, cotangents, count, wrt, dx);
     for (int i = 0; status == SN_OK && i < count; i++) status = out(d, dx[i]);

@@ -71,11 +71,12 @@ static int add_gradients(golden *t, sn_node *dy_inputs, const char **dy_names) {
             dy_inputs[n] = sn_input(t->g, SN_F32, sn_shape_at(t->g, outputs[n]));
             n++;
         }
-    for (size_t i = 0; i < t->g->n_instrs && count < MOST; i++) {
-        int p = t->g->instrs[i].attr.leaf.index;
-        if (t->g->instrs[i].op != SN_PARAM || !sn_params_trainable(sn_pretrained_params(t->model), p)) continue;
-        wrt[count] = (sn_node){t->g->instrs[i].out[0]};
-        names[count++] = sn_params_name(sn_pretrained_params(t->model), p);
+    const sn_params *params = sn_pretrained_params(t->model);
+    for (int p = 0; p < sn_params_count(params) && count < MOST; p++) {
+        sn_node node = sn_graph_param(t->g, p);
+        if (node.id < 0 || !sn_params_trainable(params, p)) continue;
+        wrt[count] = node;
+        names[count++] = sn_params_name(params, p);
     }
     assert_ok(sn_grad(t->g, n, outputs, dy_inputs, count, wrt, dx));
     for (int i = 0; i < count; i++) want(t, dx[i], "grad.", names[i]);
