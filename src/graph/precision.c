@@ -14,11 +14,8 @@ static sn_node to_dtype(sn_rewrite *w, sn_node x, sn_dtype dtype) {
     sn_type type = sn_type_of(w->to, x);
     if (x.id < 0 || !is_float(type.dtype) || type.dtype == dtype) return x;
     const sn_instr *maker = &w->to->instrs[w->to->values[x.id].maker];
-    if (maker->op == SN_PARAM && dtype == SN_BF16) {
-        sn_instr like = *maker;
-        const char *name = sn_params_name(w->to->params, like.attr.leaf.index);
-        return sn_param_as(w->to, name, type.shape, (sn_init){0}, SN_BF16);
-    }
+    if (maker->op == SN_PARAM && dtype == SN_BF16)
+        return sn_param_as(w->to, sn_params_name(w->to->params, maker->attr.leaf.index), type.shape, (sn_init){0}, SN_BF16);
     if (maker->op == SN_CAST) { /* back to what it came from */
         sn_node origin = {maker->in[0]};
         if (sn_type_of(w->to, origin).dtype == dtype && dtype == SN_F32) return origin;
