@@ -66,7 +66,7 @@ static sn_status open_as(const char *path, const json_t *given, sn_pipeline **ou
     if (!p) return SN_ERR_MEMORY;
     (void)pthread_mutex_init(&p->lock, NULL);
     p->path = sn_strdup(path);
-    sn_pretrained_options options = {.threads = (int)threads, .precision = precision, .fold = true};
+    sn_pretrained_options options = {.threads = (int)threads, .precision = precision, .inference = true, .fold = true};
     sn_status status = p->path ? open_parts(p, row && !(row->needs & SN_NEED_MODEL) ? row->needs : SN_NEED_ALL, &options) : SN_ERR_MEMORY;
     if (status == SN_OK) *out = p;
     else sn_pipeline_free(p);
@@ -131,7 +131,7 @@ sn_status sn_pipeline_describe(const sn_pipeline *p, char **json) {
     for (int i = 0; i < sn_params_count(params); i++) parameters += (json_int_t)sn_shape_count(sn_params_shape(params, i));
     json_t *root = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:i, s:o, s:o}", "schema", 1, "model_type",
                              sn_pretrained_page(p->model)->model_type, "architecture", sn_pretrained_architecture(p->model),
-                             "parameters", parameters, "bytes", (json_int_t)(sn_params_total(params) * sizeof(float)), "precision",
+                             "parameters", parameters, "bytes", parameters * (json_int_t)(sn_pretrained_bf16(p->model) ? 2 : 4), "precision",
                              sn_pretrained_bf16(p->model) ? "bf16" : "f32", "threads", sn_pretrained_threads(p->model), "accepts",
                              accepts(p), "tasks", tasks(p));
     if (root) describe_text(p, root);

@@ -14,7 +14,7 @@ struct sn_pretrained {
     sn_page_config c;
     sn_params *params;
     int threads;
-    bool bf16, fold;
+    bool bf16, fold, inference;
     sn_folds folds;
     sn_isa isa;
 };
@@ -148,7 +148,8 @@ sn_status sn_pretrained_cross(const sn_pretrained *m, sn_graph *g, const sn_page
 
 sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, const sn_node *outputs, int n_first,
                                 sn_program **out) {
-    sn_compile_options options = {.threads = m->threads, .isa = m->isa, .backends = SN_USE_ALL, .bf16 = m->bf16};
+    sn_compile_options options = {.threads = m->threads, .isa = m->isa, .backends = SN_USE_ALL, .bf16 = m->bf16,
+                                  .inference = m->inference};
     return sn_program_compile(g, &options, n, outputs, n_first, out);
 }
 
@@ -207,13 +208,16 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     sn_free(out);
     if (status != SN_OK) return status;
     sn_graph_free(g);
-    return sn_params_seal(m->params);
+    return m->inference && !m->folds.n ? sn_params_seal_for_inference(m->params) : sn_params_seal(m->params); /* folding writes */
 }
 
 static sn_status load(sn_pretrained *m) {
     sn_weights *weights;
     SN_TRY(sn_weights_open(m->path, &weights));
     sn_status status = declare(m, weights);
+    bool borrows = sn_params_borrows(m->params);
+    if (status == SN_OK && borrows) status = sn_params_borrow_all(m->params, weights, "", is_ignored, m);
+    if (status == SN_OK && borrows) return SN_OK; /* the store owns them now */
     if (status == SN_OK) status = sn_params_load_but(m->params, weights, "", is_ignored, m);
     if (status == SN_OK) status = sn_folds_apply(&m->folds, m->params, weights);
     if (status != SN_OK) status = sn_fail_at(sn_weights_path(weights), 0, NULL);
@@ -227,6 +231,7 @@ static sn_status set_machine(sn_pretrained *m, const sn_pretrained_options *o) {
         SN_FAIL(SN_ERR_USAGE, "precision \"%s\": it is auto or f32", precision);
     m->threads = o && o->threads > 0 ? o->threads : sn_threads_available();
     m->fold = o && o->fold;
+    m->inference = o && o->inference;
     m->isa = sn_isa_detect();
     m->bf16 = !strcmp(precision, "auto") && sn_isa_bf16(m->isa);
     return SN_OK;

@@ -26,7 +26,7 @@ typedef struct golden {
     char names[MOST + SN_PAGE_OUTPUTS][128];
     int n;
     double gradient; /* the largest */
-    bool fold;       /* batch norms: inference alone */
+    bool inference;  /* alone: no gradients, weights borrowed from their file, batch norms folded */
 } golden;
 
 static const sn_tensor_view *value(const golden *t, const char *prefix, const char *name) {
@@ -42,7 +42,7 @@ static int64_t dim(const golden *t, const char *name, int axis) {
 
 static void open_golden(golden *t) {
     char file[600];
-    sn_pretrained_options options = {2, "f32", t->fold};
+    sn_pretrained_options options = {.threads = 2, .precision = "f32", .inference = t->inference, .fold = t->inference};
     assert_ok(sn_pretrained_open(t->place, &options, &t->model));
     (void)snprintf(file, sizeof file, "%s/golden.safetensors", t->place);
     assert_ok(sn_weights_open(file, &t->values));
@@ -120,8 +120,8 @@ static void run(golden *t) {
     const char *dy_names[16];
     for (int i = 0; i < t->out.n; i++)
         if (value(t, "out.", t->out.list[i].name)) want(t, t->out.list[i].node, "out.", t->out.list[i].name);
-    int outputs = t->n, n_dy = t->fold ? 0 : add_gradients(t, dy, dy_names), input = 0;
-    assert_true(outputs > 0 && (t->fold || n_dy > 0));
+    int outputs = t->n, n_dy = t->inference ? 0 : add_gradients(t, dy, dy_names), input = 0;
+    assert_true(outputs > 0 && (t->inference || n_dy > 0));
     sn_page_in in = t->in;
     assert_ok(sn_pretrained_compile(t->model, t->g, t->n, t->wanted, t->n, &t->program));
     assert_ok(sn_runner_create(t->program, sn_pretrained_params(t->model), &t->runner));
@@ -151,7 +151,7 @@ static int compare(golden *t) {
             continue;
         }
         double d = difference(t, v, sn_runner_output(t->runner, i));
-        if (!(d <= (t->fold ? TOLERANCE / 10 : TOLERANCE))) {
+        if (!(d <= (t->inference ? TOLERANCE / 10 : TOLERANCE))) {
             print_error("%s: %s differs by %g\n", t->name, t->names[i], d);
             failures++;
         }
@@ -162,7 +162,7 @@ static int compare(golden *t) {
         gradients -= !strncmp(sn_weights_at(t->values, i)->name, "grad.", 5);
         outputs -= !strncmp(sn_weights_at(t->values, i)->name, "out.", 4);
     }
-    if (t->fold) gradients = 0;
+    if (t->inference) gradients = 0;
     if (gradients || outputs) {
         print_error("%s: %d gradients and %d outputs of the golden were not computed\n", t->name, -gradients, -outputs);
         failures++;
@@ -187,14 +187,17 @@ static void every_page_is_transformers(void **state) {
     int failures = 0, ran = 0;
     for (struct dirent *e; (e = readdir(folder));) {
         if (e->d_name[0] == '.' || (only && strcmp(only, e->d_name))) continue;
-        golden *t = calloc(1, sizeof *t);
-        (void)snprintf(t->name, sizeof t->name, "%.60s", e->d_name);
-        (void)snprintf(t->place, sizeof t->place, "%s/%s", place, t->name);
-        open_golden(t);
-        run(t);
-        failures += compare(t);
-        close_golden(t);
-        ran++;
+        for (int inference = 0; inference < 2; inference++) {
+            golden *t = calloc(1, sizeof *t);
+            t->inference = inference;
+            (void)snprintf(t->name, sizeof t->name, "%.60s", e->d_name);
+            (void)snprintf(t->place, sizeof t->place, "%s/%s", place, t->name);
+            open_golden(t);
+            run(t);
+            failures += compare(t);
+            close_golden(t);
+            ran++;
+        }
     }
     (void)closedir(folder);
     assert_true(ran > 0);
@@ -209,7 +212,7 @@ static void folded_norms_change_nothing(void **state) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         golden *t = calloc(1, sizeof *t);
         assert_non_null(t);
-        t->fold = true;
+        t->inference = true;
         (void)snprintf(t->name, sizeof t->name, "%s", names[i]);
         (void)snprintf(t->place, sizeof t->place, "%s/golden/pages/%s", SN_TEST_ROOT, names[i]);
         open_golden(t);
