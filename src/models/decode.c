@@ -257,11 +257,8 @@ static void store(sn_decoding *d, const sn_runner *runner, int64_t rows, int64_t
         const float *fresh = sn_runner_output(runner, 1 + (int)i);
         char *cache = cache_of(d, i);
         for (int64_t r = 0; r < rows; r++) {
-            char *to = cache + (size_t)(r * d->capacity + d->past) * line(d);
-            const float *from = fresh + r * count * d->width;
-            if (d->dtype == SN_F32) memcpy(to, from, (size_t)count * line(d));
-            else
-                for (int64_t k = 0; k < count * d->width; k++) ((uint16_t *)(void *)to)[k] = sn_to_bf16(from[k]);
+            int64_t n = count * d->width, at = (r * d->capacity + d->past) * d->width;
+            sn_floats_put(d->dtype, fresh + r * n, cache, at, n);
         }
     }
 }

@@ -70,9 +70,7 @@ static sn_status convert(const sn_entry *e, sn_dtype dtype, void *to) {
     for (size_t at = 0; at < e->count; at += PIECE) {
         size_t n = e->count - at < PIECE ? e->count - at : PIECE;
         SN_TRY(sn_tensor_part_to_f32(&e->view, at, n, dtype == SN_F32 ? (float *)to + at : wide));
-        uint16_t *half = (uint16_t *)to + (dtype == SN_F32 ? 0 : at);
-        for (size_t k = 0; k < n && dtype == SN_BF16; k++) half[k] = sn_to_bf16(wide[k]);
-        for (size_t k = 0; k < n && dtype == SN_F16; k++) half[k] = sn_to_f16(wide[k]);
+        if (dtype != SN_F32) sn_floats_put(dtype, wide, to, (int64_t)at, (int64_t)n);
     }
     return SN_OK;
 }

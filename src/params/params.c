@@ -239,10 +239,7 @@ void sn_params_changed(sn_params *p, bool shadow_written) {
 static void shadow_chunk(void *context, int64_t chunk) {
     const sn_params *p = context;
     size_t from = (size_t)chunk * SN_CHUNK, n = p->total - from < SN_CHUNK ? p->total - from : SN_CHUNK;
-    const float *restrict x = p->flat + from;
-    uint16_t *restrict h = p->shadow + from;
-#pragma omp simd
-    for (size_t k = 0; k < n; k++) h[k] = sn_to_bf16(x[k]);
+    sn_floats_put(SN_BF16, p->flat + from, p->shadow, (int64_t)from, (int64_t)n);
 }
 
 sn_status sn_params_fresh(sn_params *p, int threads) {

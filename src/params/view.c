@@ -37,38 +37,16 @@ void sn_views_free(sn_views *views) {
 
 /* ---- to f32 ---- */
 
-static uint16_t half_at(const unsigned char *bytes, size_t i) {
-    uint16_t h;
-    memcpy(&h, bytes + 2 * i, 2);
-    return h;
-}
-
-/* All but infinity and NaN is the half's bits moved into place and scaled by 2^112, exactly. */
-static float half_to_float(uint16_t h) {
-    uint32_t u = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
-    float x;
-    if ((h & 0x7c00) == 0x7c00) {
-        u |= 0x7f800000u;
-    } else {
-        memcpy(&x, &u, 4);
-        x *= 0x1p112f;
-        memcpy(&u, &x, 4);
-    }
-    u |= sign;
-    memcpy(&x, &u, 4);
-    return x;
-}
-
 static void from_f32(const unsigned char *from, size_t n, float *out) {
     if (n) memcpy(out, from, n * sizeof *out);
 }
 
 static void from_bf16(const unsigned char *from, size_t n, float *out) {
-    for (size_t i = 0; i < n; i++) out[i] = sn_from_bf16(half_at(from, i));
+    (void)sn_floats_get(SN_BF16, from, 0, (int64_t)n, out);
 }
 
 static void from_f16(const unsigned char *from, size_t n, float *out) {
-    for (size_t i = 0; i < n; i++) out[i] = half_to_float(half_at(from, i));
+    (void)sn_floats_get(SN_F16, from, 0, (int64_t)n, out);
 }
 
 static void from_f64(const unsigned char *from, size_t n, float *out) {

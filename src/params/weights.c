@@ -92,10 +92,8 @@ static sn_status make_header(sn_buf *buf, const item *items, int n, const json_t
 
 static int64_t narrow(const float *from, size_t n, sn_dtype as, uint16_t *to) {
     int64_t overflows = 0;
-    for (size_t i = 0; i < n; i++) {
-        to[i] = as == SN_F16 ? sn_to_f16(from[i]) : sn_to_bf16(from[i]);
-        overflows += as == SN_F16 && (to[i] & 0x7fff) == 0x7c00 && isfinite(from[i]);
-    }
+    sn_floats_put(as, from, to, 0, (int64_t)n);
+    for (size_t i = 0; as == SN_F16 && i < n; i++) overflows += (to[i] & 0x7fff) == 0x7c00 && isfinite(from[i]);
     return overflows;
 }
 

@@ -1,7 +1,6 @@
-/* tensor.c: sizes and names of shapes and dtypes; half precision by bits. */
+/* tensor.c: sizes and names of shapes and dtypes. */
 #include "tensor/tensor.h"
 
-#include <math.h>
 #include <stdio.h>
 
 static const struct dtype_row {
@@ -67,29 +66,4 @@ const char *sn_shape_text(sn_shape shape, char text[SN_SHAPE_TEXT]) {
         used += (size_t)snprintf(text + used, SN_SHAPE_TEXT - used, i ? ", %lld" : "%lld", (long long)shape.dim[i]);
     (void)snprintf(text + used, SN_SHAPE_TEXT - used, "]");
     return text;
-}
-
-float sn_from_f16(uint16_t h) {
-    int exponent = (h >> 10) & 31, mantissa = h & 1023;
-    float x;
-    if (exponent == 31) x = mantissa ? NAN : INFINITY;
-    else if (exponent == 0) x = ldexpf((float)mantissa, -24);
-    else x = ldexpf((float)(mantissa | 1024), exponent - 25);
-    return h & 0x8000 ? -x : x;
-}
-
-/* Round to nearest even, by bits. Below 2^-14 a half has a fixed step of 2^-24: so has a float in [0.5, 1). */
-uint16_t sn_to_f16(float x) {
-    uint32_t u, sign;
-    memcpy(&u, &x, 4);
-    sign = u >> 16 & 0x8000u;
-    u &= 0x7fffffffu;
-    if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
-    if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and above */
-    if (u < 0x38800000u) {
-        float shifted = fabsf(x) + 0.5f;
-        memcpy(&u, &shifted, 4);
-        return (uint16_t)(sign | (u - 0x3f000000u));
-    }
-    return (uint16_t)(sign | ((u + 0xfffu + (u >> 13 & 1u) - 0x38000000u) >> 13));
 }

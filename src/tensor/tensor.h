@@ -55,6 +55,26 @@ static inline float sn_from_bf16(uint16_t h) {
     memcpy(&x, &u, 4);
     return x;
 }
-float sn_from_f16(uint16_t h);
+/* All but infinity and NaN is the half's bits moved into place and scaled by 2^112, exactly. */
+static inline float sn_from_f16(uint16_t h) {
+    uint32_t u = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
+    float x;
+    if ((h & 0x7c00) == 0x7c00) {
+        u |= 0x7f800000u;
+    } else {
+        memcpy(&x, &u, 4);
+        x *= 0x1p112f;
+        memcpy(&u, &x, 4);
+    }
+    u |= sign;
+    memcpy(&x, &u, 4);
+    return x;
+}
 uint16_t sn_to_f16(float x);
+
+/* Elements [at, at + n) of an array as floats: the array itself if it is f32, else `room`. F32, BF16 and F16 (these
+ * also unaligned), I32, I64; any other dtype is taken for bytes. */
+const float *sn_floats_get(sn_dtype dtype, const void *from, int64_t at, int64_t n, float *room);
+/* n floats become elements [at, at + n) of an array: F32, BF16, F16 or I32. They may lie in their place already. */
+void sn_floats_put(sn_dtype dtype, const float *from, void *to, int64_t at, int64_t n);
 #endif

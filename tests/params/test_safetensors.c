@@ -138,6 +138,16 @@ static void hostile_sizes_are_refused(void **state) {
     free(from);
 }
 
+/* A half by its definition. */
+static float defined_half(uint16_t h) {
+    int exponent = (h >> 10) & 31, mantissa = h & 1023;
+    float x;
+    if (exponent == 31) x = mantissa ? NAN : INFINITY;
+    else if (exponent == 0) x = ldexpf((float)mantissa, -24);
+    else x = ldexpf((float)(mantissa | 1024), exponent - 25);
+    return h & 0x8000 ? -x : x;
+}
+
 static void any_float_becomes_f32(void **state) {
     (void)state;
     static unsigned char all[1 + 65536 * 2]; /* every half, at an odd address */
@@ -149,7 +159,7 @@ static void any_float_becomes_f32(void **state) {
     sn_tensor_view view = {"x", {SN_SHAPE(65536), SN_F16}, all + 1, 65536 * 2};
     assert_ok(sn_tensor_to_f32(&view, out));
     for (unsigned i = 0; i < 65536; i++) {
-        float expected = sn_from_f16((uint16_t)i);
+        float expected = defined_half((uint16_t)i);
         assert_true(isnan(expected) ? isnan(out[i]) : !memcmp(&expected, &out[i], 4));
     }
     view.type.dtype = SN_BF16;

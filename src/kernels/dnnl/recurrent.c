@@ -7,7 +7,6 @@
 #include "kernels/dnnl/recurrent.h"
 
 #include "base/parallel.h"
-#include "base/wide.h"
 
 /* ---- both directions ---- */
 
@@ -26,22 +25,6 @@ bool sn_recurrent_accepts(const sn_kernel_request *r) {
     for (int k = 1; k < r->n_out; k++)
         if (r->out[k].dtype != SN_F32 && r->out[k].dtype != SN_OPAQUE) return false;
     return true;
-}
-
-SN_WIDE void sn_recurrent_put(sn_dtype dtype, const float *from, void *to, int64_t at, int64_t n) {
-    if (dtype == SN_F32) {
-        if (from != (float *)to + at) memcpy((float *)to + at, from, (size_t)n * sizeof *from);
-        return;
-    }
-    uint16_t *y = (uint16_t *)to + at;
-    for (int64_t i = 0; i < n; i++) y[i] = sn_to_bf16(from[i]);
-}
-
-SN_WIDE const float *sn_recurrent_get(sn_dtype dtype, const void *from, int64_t at, int64_t n, float *room) {
-    if (dtype == SN_F32) return (const float *)from + at;
-    const uint16_t *x = (const uint16_t *)from + at;
-    for (int64_t i = 0; i < n; i++) room[i] = sn_from_bf16(x[i]);
-    return room;
 }
 
 /* ---- packing ---- */
@@ -155,8 +138,8 @@ static void cell_row(void *context, int64_t slot) {
     float *extra = j->extra + (j->s->saves ? packed : slot) * r->width;
     if (!j->t) memcpy(gh, j->args->in[4], (size_t)r->gates * sizeof *gh); /* the state before the first is zero */
     r->cell->forward(r->width, gx, gh, h, j->c + slot * r->width, extra);
-    sn_recurrent_put(r->dtype, h, j->args->out[0], position * r->width, r->width);
-    if (j->before != j->h) sn_recurrent_put(r->dtype, h, j->before, slot * r->width, r->width);
+    sn_floats_put(r->dtype, h, j->args->out[0], position * r->width, r->width);
+    if (j->before != j->h) sn_floats_put(r->dtype, h, j->before, slot * r->width, r->width);
 }
 
 /* Nothing comes after a row's end. */

@@ -48,8 +48,4 @@ void sn_recurrent_pack(const sn_recurrence *r, const sn_packing *p, const void *
 void sn_recurrent_unpack(const sn_recurrence *r, const sn_packing *p, const void *from, int64_t width, void *to);
 /* Zeros in the rows from..to of a packed [positions, width]. */
 void sn_recurrent_clear(const sn_recurrence *r, void *of, int64_t width, int64_t from, int64_t to);
-
-/* Between f32 and the layer's dtype. */
-void sn_recurrent_put(sn_dtype dtype, const float *from, void *to, int64_t at, int64_t n);
-const float *sn_recurrent_get(sn_dtype dtype, const void *from, int64_t at, int64_t n, float *room);
 #endif

@@ -51,19 +51,19 @@ static void cell_row(void *context, int64_t slot) {
     int64_t packed = j->order.start[j->t] + slot, packed_before = j->t ? j->order.start[j->t - 1] + slot : 0;
     float *gx = j->row + slot * j->s->row_floats, *gh = r->cell->shares ? gx : gx + G, *room = gx + 2 * G;
     float *dh = j->dh + slot * H, *sums = j->sums + slot * 2 * G;
-    const float *before = j->t ? sn_recurrent_get(r->dtype, j->args->in[5], (position - 1) * H, H, room) : j->zeros;
+    const float *before = j->t ? sn_floats_get(r->dtype, j->args->in[5], (position - 1) * H, H, room) : j->zeros;
     const float *gates = j->kept + packed * G, *extras = j->kept + r->rows * r->steps * G;
     if (slot < j->order.active[j->t + 1]) add(dh, j->flow + slot * H, H);
-    add(dh, sn_recurrent_get(r->dtype, j->args->in[7], position * H, H, room + H), H);
+    add(dh, sn_floats_get(r->dtype, j->args->in[7], position * H, H, room + H), H);
     r->cell->backward(H, before, gates, extras + packed * H, j->t ? extras + packed_before * H : j->zeros, dh,
                       j->dc + slot * H, gx, gh);
     add(sums, gx, G);
-    sn_recurrent_put(r->dtype, gx, j->dgx, packed * G, G);
+    sn_floats_put(r->dtype, gx, j->dgx, packed * G, G);
     if (!r->cell->shares) {
         add(sums + G, gh, G);
-        sn_recurrent_put(r->dtype, gh, j->dgh, packed * G, G);
+        sn_floats_put(r->dtype, gh, j->dgh, packed * G, G);
     }
-    sn_recurrent_put(r->dtype, before, j->past, packed * H, H);
+    sn_floats_put(r->dtype, before, j->past, packed * H, H);
 }
 
 /* The rows' sums in the order of the slots, so that threads do not matter. */

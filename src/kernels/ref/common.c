@@ -40,53 +40,6 @@ float sn_load(sn_type type, const void *base, int64_t at) {
     return *sn_block_in(type, base, at, 1, buffer);
 }
 
-SN_WIDE const float *sn_block_in(sn_type type, const void *base, int64_t at, int n, float *buffer) {
-    switch (type.dtype) {
-    case SN_F32: return (const float *)base + at;
-    case SN_BF16: {
-        const uint16_t *x = (const uint16_t *)base + at;
-        for (int i = 0; i < n; i++) buffer[i] = sn_from_bf16(x[i]);
-        break;
-    }
-    case SN_F16: {
-        const uint16_t *x = (const uint16_t *)base + at;
-        for (int i = 0; i < n; i++) buffer[i] = sn_from_f16(x[i]);
-        break;
-    }
-    case SN_I32: {
-        const int32_t *x = (const int32_t *)base + at;
-        for (int i = 0; i < n; i++) buffer[i] = (float)x[i];
-        break;
-    }
-    case SN_I64: {
-        const int64_t *x = (const int64_t *)base + at;
-        for (int i = 0; i < n; i++) buffer[i] = (float)x[i];
-        break;
-    }
-    default: { /* bytes */
-        const uint8_t *x = (const uint8_t *)base + at;
-        for (int i = 0; i < n; i++) buffer[i] = (float)x[i];
-        break;
-    }
-    }
-    return buffer;
-}
-
-SN_WIDE void sn_block_put(sn_type type, void *base, int64_t at, int n, const float *from) {
-    if (type.dtype == SN_F32) {
-        if (from != (float *)base + at) memcpy((float *)base + at, from, (size_t)n * sizeof(float));
-    } else if (type.dtype == SN_BF16) {
-        uint16_t *y = (uint16_t *)base + at;
-        for (int i = 0; i < n; i++) y[i] = sn_to_bf16(from[i]);
-    } else if (type.dtype == SN_F16) {
-        uint16_t *y = (uint16_t *)base + at;
-        for (int i = 0; i < n; i++) y[i] = sn_to_f16(from[i]);
-    } else if (type.dtype == SN_I32) {
-        int32_t *y = (int32_t *)base + at;
-        for (int i = 0; i < n; i++) y[i] = (int32_t)from[i];
-    }
-}
-
 void sn_store(sn_type type, void *base, int64_t at, float value) { sn_block_put(type, base, at, 1, &value); }
 
 /* ---- sums ---- */

@@ -35,12 +35,16 @@ bool sn_ref_accepts_alike(const sn_kernel_request *request);
 
 /* ---- blocks ---- */
 /* Elements [at, at + n) of an operand as f32; n <= SN_BLOCK. */
-const float *sn_block_in(sn_type type, const void *base, int64_t at, int n, float *buffer);
+static inline const float *sn_block_in(sn_type type, const void *base, int64_t at, int n, float *buffer) {
+    return sn_floats_get(type.dtype, base, at, n, buffer);
+}
 /* Where to compute an output block, and its store. */
 static inline float *sn_block_out(sn_type type, void *base, int64_t at, float *buffer) {
     return type.dtype == SN_F32 ? (float *)base + at : buffer;
 }
-void sn_block_put(sn_type type, void *base, int64_t at, int n, const float *from);
+static inline void sn_block_put(sn_type type, void *base, int64_t at, int n, const float *from) {
+    sn_floats_put(type.dtype, from, base, at, n);
+}
 float sn_load(sn_type type, const void *base, int64_t at);
 void sn_store(sn_type type, void *base, int64_t at, float value);
 
