@@ -2,12 +2,26 @@
 #include "features/feature.h"
 
 #define SN_FEATURE(kind, symbol) extern const sn_feature_kind sn_feature_##symbol;
+#define SN_PROCESSOR SN_FEATURE
 #include "features/features.def"
 #undef SN_FEATURE
+#undef SN_PROCESSOR
+
+#define SN_ROW(kind, symbol) [SN_KIND_##kind] = &sn_feature_##symbol,
+#define SN_NO_ROW(kind, symbol)
 const sn_feature_kind *const sn_feature_kinds[SN_KIND_COUNT] = {
-#define SN_FEATURE(kind, symbol) [SN_KIND_##kind] = &sn_feature_##symbol,
+#define SN_FEATURE SN_ROW
+#define SN_PROCESSOR SN_NO_ROW
 #include "features/features.def"
 #undef SN_FEATURE
+#undef SN_PROCESSOR
+};
+static const sn_feature_kind *const processors[SN_KIND_COUNT] = {
+#define SN_FEATURE SN_NO_ROW
+#define SN_PROCESSOR SN_ROW
+#include "features/features.def"
+#undef SN_FEATURE
+#undef SN_PROCESSOR
 };
 
 void sn_sample_free(sn_sample *sample) {
@@ -30,7 +44,7 @@ sn_status sn_array_make(sn_array *array, sn_dtype dtype, sn_shape shape) {
 
 sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *options, sn_feature **out) {
     *out = NULL;
-    const sn_feature_kind *row = sn_feature_kinds[kind];
+    const sn_feature_kind *row = (json_object_get(options, "processor") ? processors : sn_feature_kinds)[kind];
     if (!row) {
         (void)sn_fail(SN_ERR_UNSUPPORTED, "column \"%s\": columns of kind %s cannot be learned from or predicted yet; leave it "
                       "out or give another --type", name, sn_kind_name(kind));
@@ -48,6 +62,12 @@ sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *option
     }
     *out = f;
     return SN_OK;
+}
+
+sn_status sn_feature_set_directory(sn_feature *f, const char *directory) {
+    sn_free(f->directory);
+    f->directory = sn_strdup(directory);
+    return f->directory ? SN_OK : SN_ERR_MEMORY;
 }
 
 sn_status sn_feature_open(sn_feature *f) {
@@ -68,6 +88,7 @@ void sn_feature_free(sn_feature *f) {
     if (!f) return;
     if (f->row->close) f->row->close(f);
     json_decref(f->options);
+    sn_free(f->directory);
     sn_free(f->name);
     sn_free(f);
 }

@@ -49,6 +49,7 @@ typedef struct sn_feature {
     json_t *options;  /* complete after fit */
     void *state;      /* of the kind, made by fit or load from options */
     bool target;
+    char *directory;  /* where the files of a published model's processor lie; NULL: the kind needs none */
 } sn_feature;
 
 /* Training rows for fit: cells by number. */
@@ -77,8 +78,10 @@ typedef struct sn_feature_kind {
 } sn_feature_kind;
 extern const sn_feature_kind *const sn_feature_kinds[SN_KIND_COUNT]; /* NULL: not an input kind of this build */
 
-/* `options` may be NULL; unknown keys fail. */
+/* `options` may be NULL; unknown keys fail. With "processor" (a model's directory inside the directory of the whole) the
+ * column is prepared as that model's own files say; sn_feature_set_directory tells, before fit or open, where they are. */
 sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *options, sn_feature **out);
+sn_status sn_feature_set_directory(sn_feature *f, const char *directory);
 sn_status sn_feature_fit(sn_feature *f, const sn_fit_source *source);
 sn_status sn_feature_open(sn_feature *f); /* after options came from a file */
 void sn_feature_free(sn_feature *f);
@@ -93,7 +96,7 @@ int sn_feature_classes(const sn_feature *f);
 const char *sn_feature_class(const sn_feature *f, int i);
 /* Mean and standard deviation of a number feature. */
 void sn_feature_scale(const sn_feature *f, double *mean, double *std);
-/* Vocabulary size of a text feature. */
+/* Vocabulary size of a text feature; 0 where a published model's tokenizer reads it. */
 int64_t sn_feature_vocabulary(const sn_feature *f);
 
 /* f.options[key] = value, taking the reference; used by kinds. */

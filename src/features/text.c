@@ -3,6 +3,7 @@
  *   UTF-8 -> words -> ids int32 [length]  (sample)  ->  ids int32 [N,T] padded with 0, lengths [N] */
 #include "features/sequence.h"
 
+extern const sn_feature_kind sn_feature_text;
 enum { MOST_LENGTH = 1 << 20 };
 
 static sn_status text_fit(sn_feature *f, const sn_fit_source *source) {
@@ -44,7 +45,7 @@ static sn_status text_open(sn_feature *f) {
 
 static void text_close(sn_feature *f) { sn_vocabulary_free(f->state); }
 
-int64_t sn_feature_vocabulary(const sn_feature *f) { return sn_vocabulary_size(f->state); }
+int64_t sn_feature_vocabulary(const sn_feature *f) { return f->row == &sn_feature_text ? sn_vocabulary_size(f->state) : 0; }
 
 static sn_status text_encode(const sn_feature *f, const sn_cell *cell, sn_sample *out) {
     int64_t room = 0, count = 0;

@@ -87,6 +87,7 @@ typedef struct sn_graph {
     sn_params *params; /* declared into while open, looked up when sealed; not owned */
     struct { sn_node param, fresh; } updates[512]; /* new values of STATE parameters (batch-norm statistics) */
     int n_updates;
+    const struct sn_lora *lora; /* adapters beside the linear layers that are built now (nn/lora.h); NULL: none */
     bool training;     /* dropout is emitted, batch norm uses the batch, workspaces are kept */
     char scope[256];
     size_t scope_size, scope_starts[SN_MAX_SCOPES];

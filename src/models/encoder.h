@@ -19,6 +19,7 @@ typedef struct sn_encoder_input {
     int n_categories;
     int64_t vocabulary;             /* text */
     sn_node rows;                   /* int64 [N]: row ids, for dropout */
+    struct sn_backbone *backbone;   /* "pretrained": the published model; else NULL */
 } sn_encoder_input;
 
 typedef struct sn_encoder {
@@ -28,6 +29,7 @@ typedef struct sn_encoder {
     sn_node (*build)(sn_graph *g, const json_t *options, const sn_encoder_input *in);
 } sn_encoder;
 
+extern const sn_encoder sn_encoder_pretrained; /* the row of published models (backbone.h) */
 /* Row by name for a modality; the error lists what is known. */
 sn_status sn_encoder_find(const char *name, enum sn_modality modality, const sn_encoder **out);
 /* The row used when nothing is said. */

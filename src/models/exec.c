@@ -228,9 +228,10 @@ static sn_status backward_part(sn_exec *e, int index, const sn_batch *batch, sn_
 sn_status sn_exec_train(sn_exec *e, const sn_batch *batch, const double *scales, const sn_run_info *info, bool check, double *losses) {
     sn_runner *runners[SN_MAX_PARTS];
     unsigned flags = check ? SN_RUN_CHECK : 0;
-    for (int p = 0; p < e->m->n_parts; p++) SN_TRY(forward_part(e, p, batch, true, flags, info, &runners[p]));
+    for (int p = 0; p < e->m->n_parts; p++) SN_TRY(forward_part(e, p, batch, !e->m->parts[p].frozen, flags, info, &runners[p]));
     SN_TRY(train_joint(e, batch, scales, info, flags, losses));
     for (int p = 0; p < e->m->n_parts; p++) {
+        if (e->m->parts[p].frozen) continue;
         if (runners[p]) SN_TRY(backward_part(e, p, batch, runners[p], flags, info));
         else zero_gradients(e, e->m->parts[p].first_param, e->m->parts[p].end_param);
     }
@@ -249,7 +250,8 @@ static void commit_range(sn_exec *e, const slot *s, int first, int end) {
 }
 
 void sn_exec_commit_state(sn_exec *e) {
-    for (int p = 0; p < e->m->n_parts; p++) commit_range(e, &e->slots[p], e->m->parts[p].first_param, e->m->parts[p].end_param);
+    for (int p = 0; p < e->m->n_parts; p++)
+        if (!e->m->parts[p].frozen) commit_range(e, &e->slots[p], e->m->parts[p].first_param, e->m->parts[p].end_param);
     commit_range(e, &e->slots[e->m->n_parts], e->m->joint_first, e->m->joint_end);
 }
 

@@ -2,6 +2,7 @@
 #include "models/model.h"
 
 #include "base/parallel.h"
+#include "models/backbone.h"
 #include "models/goldens.h"
 
 sn_status sn_model_create(sn_model **out) {
@@ -23,6 +24,7 @@ static void part_free(sn_part *part) {
     sn_free(part->name);
     sn_free(part->features);
     json_decref(part->options);
+    sn_backbone_free(part->backbone);
 }
 
 void sn_model_free(sn_model *m) {
@@ -78,7 +80,7 @@ sn_status sn_model_add_target(sn_model *m, sn_feature *f, const sn_task *task, c
     return SN_OK;
 }
 
-static enum sn_modality modality_of(sn_kind kind) {
+enum sn_modality sn_modality_of(sn_kind kind) {
     return kind == SN_KIND_IMAGE ? SN_MOD_IMAGE : kind == SN_KIND_AUDIO ? SN_MOD_AUDIO : kind == SN_KIND_TEXT ? SN_MOD_TEXT : SN_MOD_TABLE;
 }
 
@@ -109,7 +111,7 @@ sn_part *sn_model_part(const sn_model *m, const char *name) {
 
 sn_status sn_model_form_parts(sn_model *m) {
     for (int i = 0; i < m->n_inputs; i++) {
-        enum sn_modality modality = modality_of(m->inputs[i]->row->kind);
+        enum sn_modality modality = sn_modality_of(m->inputs[i]->row->kind);
         sn_part *part = NULL;
         for (int k = 0; modality == SN_MOD_TABLE && k < m->n_parts; k++)
             if (m->parts[k].modality == SN_MOD_TABLE) part = &m->parts[k];

@@ -20,6 +20,8 @@ typedef struct sn_part {
     int n_features, *features;  /* indices into inputs; one, but for the table */
     int64_t width;              /* of the encoder's vector; known after declare */
     int first_param, end_param; /* its parameters in the store */
+    struct sn_backbone *backbone; /* of a pretrained encoder (backbone.h), owned; else NULL */
+    bool frozen;                  /* nothing in it learns (tuning.h): it runs as in use, and forward only */
 } sn_part;
 
 typedef struct sn_target {
@@ -60,6 +62,7 @@ struct sn_model {
 };
 typedef struct sn_model sn_model;
 
+enum sn_modality sn_modality_of(sn_kind kind); /* of a column */
 sn_status sn_model_create(sn_model **out);
 /* Adds an input or target feature (taking it over); parts are made by sn_model_form_parts. */
 sn_status sn_model_add_input(sn_model *m, sn_feature *f);
@@ -91,4 +94,6 @@ sn_status sn_part_collate(const sn_model *m, const sn_part *part, const sn_sampl
 enum { SN_PROGRAMS_KEPT = 64 };
 sn_status sn_model_part_program(const sn_model *m, int part, int64_t rows, int64_t steps, bool training, const sn_program **out);
 sn_status sn_model_joint_program(const sn_model *m, int64_t rows, bool training, const sn_program **out);
+/* Lets go of the programs of a part: which of its parameters learn has changed. */
+void sn_model_forget_programs(sn_model *m, int part);
 #endif

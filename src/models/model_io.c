@@ -7,6 +7,7 @@
  * before the file has been checked against the declared shapes. */
 #include "models/model_io.h"
 
+#include "models/backbone.h"
 #include "models/goldens.h"
 #include "params/weights.h"
 
@@ -113,8 +114,27 @@ static sn_status read_typed(const json_t *owner, const char *key, const char **n
     return SN_OK;
 }
 
+/* The directory of a published model inside the model's own, `root` (NULL: the config came alone). Heap. */
+static sn_status find_place(const char *root, const char *place, char **path) {
+    if (!sn_backbone_place_valid(place)) SN_FAIL(SN_ERR_FORMAT, "\"%s\" is no place for an encoder; those are encoders/<column>", place);
+    if (!root) SN_FAIL(SN_ERR_USAGE, "\"%s\" lies in a model's directory; there is none", place);
+    *path = sn_path_join(root, place);
+    return *path ? SN_OK : SN_ERR_MEMORY;
+}
+
+static sn_status place_feature(sn_feature *f, const char *root) {
+    const char *place;
+    char *path;
+    SN_TRY(sn_json_string(f->options, "processor", NULL, &place));
+    if (!place) return SN_OK;
+    SN_TRY(find_place(root, place, &path));
+    sn_status status = sn_feature_set_directory(f, path);
+    sn_free(path);
+    return status;
+}
+
 /* A feature from {"name", "type", "preprocessing"}, opened. */
-static sn_status read_feature(const json_t *item, const char *const *known, sn_feature **out) {
+static sn_status read_feature(const json_t *item, const char *const *known, const char *root, sn_feature **out) {
     const char *name, *kind_name;
     json_t *options;
     sn_kind kind;
@@ -125,7 +145,8 @@ static sn_status read_feature(const json_t *item, const char *const *known, sn_f
         || sn_json_object(item, "preprocessing", &options) != SN_OK)
         return sn_fail_in("\"%s\"", name);
     SN_TRY(sn_feature_create(name, kind, options, out));
-    sn_status status = sn_feature_open(*out);
+    sn_status status = place_feature(*out, root);
+    if (status == SN_OK) status = sn_feature_open(*out);
     if (status == SN_OK) return SN_OK;
     sn_feature_free(*out);
     return status;
@@ -137,13 +158,13 @@ static bool known_input(const sn_model *m, const char *name) {
     return false;
 }
 
-static sn_status read_inputs(sn_model *m, const json_t *root) {
+static sn_status read_inputs(sn_model *m, const json_t *root, const char *directory) {
     static const char *const keys[] = {"name", "type", "preprocessing", "encoder", NULL};
     json_t *list;
     SN_TRY(need_list(root, "input_features", &list));
     for (size_t i = 0; i < json_array_size(list); i++) {
         sn_feature *f;
-        if (read_feature(json_array_get(list, i), keys, &f) != SN_OK) return sn_fail_in("\"input_features\"[%zu]", i);
+        if (read_feature(json_array_get(list, i), keys, directory, &f) != SN_OK) return sn_fail_in("\"input_features\"[%zu]", i);
         if (known_input(m, f->name)) {
             (void)sn_fail(SN_ERR_FORMAT, "\"input_features\": two are named \"%s\"", f->name);
             sn_feature_free(f);
@@ -154,16 +175,36 @@ static sn_status read_inputs(sn_model *m, const json_t *root) {
     return sn_model_form_parts(m);
 }
 
-static sn_status read_encoder(sn_part *part, const json_t *owner) {
+static sn_status read_backbone(sn_part *part, const char *directory) {
+    const char *place;
+    char *path;
+    SN_TRY(need_string(part->options, "directory", &place));
+    SN_TRY(find_place(directory, place, &path));
+    sn_status status = sn_backbone_open(path, part->modality, false, &part->backbone);
+    sn_free(path);
+    return status;
+}
+
+static sn_status read_encoder(sn_part *part, const json_t *owner, const char *directory) {
     const char *name;
     json_t *options;
     SN_TRY(read_typed(owner, "encoder", &name, &options));
     json_decref(part->options);
     part->options = options;
-    return sn_encoder_find(name, part->modality, &part->encoder);
+    SN_TRY(sn_encoder_find(name, part->modality, &part->encoder));
+    return part->encoder == &sn_encoder_pretrained ? read_backbone(part, directory) : SN_OK;
 }
 
-static sn_status read_encoders(sn_model *m, const json_t *root) {
+/* A published model reads what its own processor prepared, and nothing else does. */
+static sn_status check_processor(const sn_model *m, const sn_part *part) {
+    const char *place = json_string_value(json_object_get(m->inputs[part->features[0]]->options, "processor"));
+    const char *own = json_string_value(json_object_get(part->options, "directory"));
+    if (part->modality == SN_MOD_TABLE || (!place && !part->backbone) || (place && part->backbone && own && !strcmp(place, own))) return SN_OK;
+    SN_FAIL(SN_ERR_FORMAT, "the encoder \"%s\" does not read what the processor \"%s\" prepares", part->backbone ? own : part->encoder->name,
+            place ? place : "of no model");
+}
+
+static sn_status read_encoders(sn_model *m, const json_t *root, const char *directory) {
     static const char *const keys[] = {"encoder", NULL};
     const json_t *list = json_object_get(root, "input_features");
     for (int p = 0; p < m->n_parts; p++) {
@@ -174,7 +215,7 @@ static sn_status read_encoders(sn_model *m, const json_t *root) {
             if (!owner) SN_FAIL(SN_ERR_FORMAT, "\"table\" is missing: number, category and binary inputs need its encoder");
             SN_TRY(sn_json_known_keys(owner, "\"table\"", keys));
         }
-        if (read_encoder(part, owner) != SN_OK) return sn_fail_in("\"%s\"", part->name);
+        if (read_encoder(part, owner, directory) != SN_OK || check_processor(m, part) != SN_OK) return sn_fail_in("\"%s\"", part->name);
     }
     return SN_OK;
 }
@@ -185,7 +226,7 @@ static sn_status read_target(sn_model *m, const json_t *item) {
     const sn_task *task;
     json_t *loss;
     sn_feature *f;
-    SN_TRY(read_feature(item, keys, &f));
+    SN_TRY(read_feature(item, keys, NULL, &f));
     sn_status status = sn_json_string(item, "task", NULL, &task_name);
     if (status == SN_OK) status = sn_task_find(task_name, f->row->kind, &task);
     if (status == SN_OK) status = sn_json_object(item, "loss", &loss);
@@ -247,15 +288,15 @@ static sn_status check_head(const json_t *root) {
     return sn_json_known_keys(root, "the config", keys);
 }
 
-/* Declared, weights zero. */
-static sn_status build(const json_t *config, const char *name, sn_model **out) {
+/* Declared, weights zero. `directory`: where published encoders lie; NULL: there are none. */
+static sn_status build(const json_t *config, const char *name, const char *directory, sn_model **out) {
     *out = NULL;
     sn_model *m;
     SN_TRY(sn_model_create(&m));
     sn_status status = check_head(config);
     if (status == SN_OK) status = read_recipe(m, config);
-    if (status == SN_OK) status = read_inputs(m, config);
-    if (status == SN_OK) status = read_encoders(m, config);
+    if (status == SN_OK) status = read_inputs(m, config, directory);
+    if (status == SN_OK) status = read_encoders(m, config, directory);
     if (status == SN_OK) status = read_fusion(m, config);
     if (status == SN_OK) status = read_targets(m, config);
     if (status == SN_OK) status = sn_model_declare(m);
@@ -272,7 +313,7 @@ static sn_status build(const json_t *config, const char *name, sn_model **out) {
 
 sn_status sn_model_from_json(const json_t *config, const char *name, sn_model **out) {
     int64_t seed;
-    SN_TRY(build(config, name, out));
+    SN_TRY(build(config, name, NULL, out));
     sn_status status = sn_json_int(json_object_get(config, "recipe"), "seed", 0, &seed);
     if (status == SN_OK) sn_params_initialise((*out)->params, (uint64_t)seed);
     if (status == SN_OK) return SN_OK;
@@ -288,14 +329,38 @@ static sn_status fail_directory(sn_status code, const char *path, const char *wh
     return sn_fail_at(path, 0, NULL);
 }
 
+/* Is parameter i in the model's own file, or in that of a published encoder? */
+static bool is_own(void *context, int i) {
+    const sn_model *m = context;
+    for (int p = 0; p < m->n_parts; p++)
+        if (m->parts[p].backbone && i >= m->parts[p].first_param && i < m->parts[p].end_param) return false;
+    return true;
+}
+
 static sn_status load_weights(sn_model *m, const char *path) {
     sn_weights *file;
     SN_TRY(sn_weights_open(path, &file));
-    sn_status status = sn_params_load(m->params, file, "");
+    sn_status status = sn_params_load_some(m->params, file, is_own, m);
     sn_weights_free(file);
-    if (status == SN_OK) return SN_OK;
-    (void)sn_fail_in("%s/model.safetensors", path);
-    return sn_fail_at(path, 0, NULL);
+    if (status != SN_OK) {
+        (void)sn_fail_in("%s/model.safetensors", path);
+        return sn_fail_at(path, 0, NULL);
+    }
+    for (int p = 0; p < m->n_parts; p++)
+        if (m->parts[p].backbone) SN_TRY(sn_backbone_load(m->parts[p].backbone, m->params));
+    return SN_OK;
+}
+
+static sn_status write_backbones(const sn_model *m, const char *directory) {
+    for (int p = 0; p < m->n_parts; p++) {
+        const char *place = json_string_value(json_object_get(m->parts[p].options, "directory"));
+        if (!m->parts[p].backbone) continue;
+        char *path = place ? sn_path_join(directory, place) : NULL;
+        sn_status status = path ? sn_backbone_write(m->parts[p].backbone, m->params, path) : SN_ERR_MEMORY;
+        sn_free(path);
+        SN_TRY(status);
+    }
+    return SN_OK;
 }
 
 static sn_status apply(sn_model *m, int threads, const char *precision) {
@@ -315,7 +380,7 @@ sn_status sn_model_read(const char *path, int threads, const char *precision, sn
     if (status == SN_OK && !sn_file_exists(config_path))
         status = fail_directory(SN_ERR_FORMAT, path, "is not a model: it holds no config.json");
     if (status == SN_OK) status = sn_json_read(config_path, &config);
-    if (status == SN_OK) status = build(config, config_path, &m);
+    if (status == SN_OK) status = build(config, config_path, path, &m);
     if (status == SN_OK) status = load_weights(m, path);
     if (status == SN_OK) status = sn_goldens_read(m, path);
     if (status == SN_OK) status = apply(m, threads, precision);
@@ -332,7 +397,8 @@ sn_status sn_model_write(const sn_model *m, const char *directory) {
     sn_status status = config_path && weights ? SN_OK : SN_ERR_MEMORY;
     if (status == SN_OK && !metadata) status = no_memory();
     if (status == SN_OK) status = sn_model_to_json(m, &config);
-    if (status == SN_OK) status = sn_params_save(m->params, weights, metadata);
+    if (status == SN_OK) status = sn_params_save_some(m->params, weights, metadata, is_own, (void *)(uintptr_t)m);
+    if (status == SN_OK) status = write_backbones(m, directory);
     if (status == SN_OK) status = sn_goldens_write(m, directory);
     if (status == SN_OK) status = sn_json_write(config_path, config); /* last: a directory with it is complete */
     json_decref(config);

@@ -157,6 +157,17 @@ sn_status sn_page_read(const sn_page *page, const json_t *json, sn_page_config *
     return page->check ? page->check(c) : SN_OK;
 }
 
+const sn_page_config *sn_page_side(const sn_page_config *c, unsigned kind) {
+    for (int i = 0; i < SN_PAGE_PARTS && c->part[i]; i++)
+        if (c->part[i]->page->accepts & kind) return c->part[i];
+    return c;
+}
+
+int64_t sn_page_longest(const sn_page_config *c) {
+    const sn_page_config *side = sn_page_side(c, SN_IN_TEXT);
+    return side->page->longest ? side->page->longest(side) : side->positions;
+}
+
 bool sn_page_is(const sn_page_build *b, const char *ending) {
     size_t n = strlen(b->architecture), m = strlen(ending);
     return n >= m && !strcmp(b->architecture + n - m, ending);
@@ -167,7 +178,7 @@ bool sn_page_has(const sn_page_build *b, const char *name, bool fallback) {
     int n = snprintf(full, sizeof full, "%s%s%s", b->g->scope, b->g->scope_size ? "." : "", name);
     if (n < 0 || n >= (int)sizeof full) return false;
     if (sn_params_sealed(b->g->params)) return sn_params_find(b->g->params, full) >= 0;
-    return b->weights ? sn_weights_find(b->weights, full) != NULL : fallback;
+    return b->weights ? sn_weights_find(b->weights, full + (b->skip < (size_t)n ? b->skip : 0)) != NULL : fallback;
 }
 
 bool sn_page_enter(const sn_page_build *b, const char *prefix, const char *any) {

@@ -80,6 +80,7 @@ typedef struct sn_page_build {
     const struct sn_weights *weights; /* while they are being loaded; else NULL */
     bool fold;                        /* batch norms go into their convolutions (nn/convnet.h) */
     struct sn_folds *folds;           /* remembers which, while loading; else NULL */
+    size_t skip;                      /* the scope's first characters, which names in the file do not have */
 } sn_page_build;
 
 /* What a decoding session must know of a decoder before it builds one. */
@@ -115,6 +116,9 @@ typedef struct sn_page {
     const char *const *writers, *const *questions;
     /* Generation settings where they are not those of generation_config.json; or NULL. The caller frees them. */
     sn_status (*generation)(const sn_page_config *c, json_t **out);
+    int64_t (*longest)(const sn_page_config *c); /* tokens that a text may have; NULL: `positions` */
+    bool pools;  /* the vector of a text is "pooler_output"; false: the mean over its tokens is a better one */
+    bool padded; /* texts are read with their padding: they must be filled up to the longest */
     const char *const *timm; /* beginnings of timm's "architecture" that this page builds; NULL-terminated or NULL */
 } sn_page;
 
@@ -128,6 +132,9 @@ sn_status sn_page_read(const sn_page *page, const json_t *json, sn_page_config *
 void sn_page_config_free(sn_page_config *c);
 /* Does the architecture's name end so ("ForMaskedLM")? */
 bool sn_page_is(const sn_page_build *b, const char *ending);
+/* The config of the part that takes inputs of this kind (sn_page_accepts): `c` itself where it has no parts. */
+const sn_page_config *sn_page_side(const sn_page_config *c, unsigned kind);
+int64_t sn_page_longest(const sn_page_config *c); /* tokens that a text may have; 0: no bound */
 /* Is there a weight of this name below the current scope? In the file while it is loaded, in the store later; for a
  * model without weights `fallback`. */
 bool sn_page_has(const sn_page_build *b, const char *name, bool fallback);

@@ -4,7 +4,9 @@
  *   joint:   vectors + absent * learned absence -> fusion -> heads -> losses or values */
 #include <stdio.h>
 
+#include "models/backbone.h"
 #include "models/model.h"
+#include "models/tuning.h"
 
 enum { MOST_OUTPUTS = 4096 };
 
@@ -40,7 +42,8 @@ static sn_node build_part(sn_graph *g, const sn_model *m, const sn_part *part, i
     sn_node arrays[SN_FEATURE_ARRAYS];
     int64_t sizes[1024];
     for (int i = 0; i < n; i++) arrays[i] = sn_input(g, types[i].dtype, types[i].shape);
-    sn_encoder_input in = {.modality = part->modality, .x = SN_NO_NODE, .categories = SN_NO_NODE, .category_sizes = sizes};
+    sn_encoder_input in = {.modality = part->modality, .x = SN_NO_NODE, .categories = SN_NO_NODE, .category_sizes = sizes,
+                           .lengths = {SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE}, .backbone = part->backbone};
     if (part->modality == SN_MOD_TABLE) {
         if (types[0].dtype == SN_F32) in.x = arrays[k++];
         if (k < n) in.categories = arrays[k];
@@ -189,8 +192,9 @@ sn_status sn_model_declare(sn_model *m) {
         sn_part *part = &m->parts[i];
         SN_TRY(sn_json_known_keys(part->options, part->name, part->encoder->keys));
         part->first_param = part->end_param = sn_params_count(m->params);
-        status = draft_part(m, i, 1, 16, false, &d);
+        status = draft_part(m, i, 1, part->backbone ? 2 : 16, false, &d);
         part->end_param = sn_params_count(m->params);
+        if (part->backbone) sn_backbone_place(part->backbone, part->first_param, part->end_param, strlen("encoders..") + strlen(part->name));
         if (status == SN_OK) part->width = sn_dim(d.g, d.outputs[0], 1);
         draft_free(&d);
     }
@@ -201,7 +205,8 @@ sn_status sn_model_declare(sn_model *m) {
         draft_free(&d);
     }
     m->joint_end = sn_params_count(m->params);
-    return status == SN_OK ? sn_params_seal(m->params) : status;
+    if (status == SN_OK) status = sn_params_seal(m->params);
+    return status == SN_OK ? sn_model_tune(m, 0) : status;
 }
 
 /* ---- the cache ---- */
@@ -251,6 +256,17 @@ static sn_status find(sn_model *m, int part, int64_t rows, int64_t steps, bool t
     sn_program_retain(program);
     *result = program;
     return SN_OK;
+}
+
+void sn_model_forget_programs(sn_model *m, int part) {
+    (void)pthread_mutex_lock(&m->lock);
+    for (size_t i = m->n_slots; i-- > 0;) {
+        if (m->slots[i].part != part) continue;
+        sn_program_retire(m->slots[i].program);
+        sn_program_free(m->slots[i].program);
+        m->slots[i] = m->slots[--m->n_slots];
+    }
+    (void)pthread_mutex_unlock(&m->lock);
 }
 
 static sn_status locked_find(const sn_model *model, int part, int64_t rows, int64_t steps, bool training, const sn_program **result) {

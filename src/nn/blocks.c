@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "nn/lora.h"
+
 sn_node sn_linear_as(sn_graph *g, sn_node x, const char *name, int64_t out, bool bias, bool turned, sn_act act) {
     if (!turned) return sn_linear(g, x, name, out, bias, act);
     if (x.id < 0) return SN_NO_NODE;
@@ -13,6 +15,7 @@ sn_node sn_linear_as(sn_graph *g, sn_node x, const char *name, int64_t out, bool
     sn_node w = sn_param(g, "weight", SN_SHAPE(in, out), (sn_init){SN_INIT_UNIFORM, spread, 0});
     sn_node y = sn_matmul(g, x, w, false, false);
     if (bias) y = sn_add(g, y, sn_param(g, "bias", SN_SHAPE(out), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY}));
+    y = sn_lora_add(g, x, y);
     sn_scope_pop(g);
     return sn_activation(g, act, y);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "nn/lora.h"
 
 /* torch's default for weights and biases of linear and convolution: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) */
 static sn_init uniform(int64_t fan_in, unsigned flags) {
@@ -17,7 +18,7 @@ sn_node sn_linear(sn_graph *g, sn_node x, const char *name, int64_t out, bool bi
     sn_scope_push(g, name);
     sn_node w = sn_param(g, "weight", SN_SHAPE(out, in), uniform(in, 0));
     sn_node b = bias ? sn_param(g, "bias", SN_SHAPE(out), uniform(in, SN_PARAM_NO_DECAY)) : SN_NO_NODE;
-    sn_node y = sn_activation(g, act, sn_linear_op(g, x, w, b));
+    sn_node y = sn_activation(g, act, sn_lora_add(g, x, sn_linear_op(g, x, w, b)));
     sn_scope_pop(g);
     return y;
 }

@@ -232,16 +232,52 @@ sn_status sn_params_load(sn_params *p, const sn_weights *file, const char *prefi
     return sn_params_load_but(p, file, prefix, NULL, NULL);
 }
 
-sn_status sn_params_save(sn_params *p, const char *path, const json_t *metadata) {
+sn_status sn_params_load_one(sn_params *p, int i, const sn_weights *file, const char *name) {
+    const sn_tensor_view *view = sn_weights_find(file, name);
+    SN_TRY(check_wanted(view, name, sn_params_shape(p, i)));
+    return sn_tensor_to_f32(view, sn_params_data(p, i));
+}
+
+sn_status sn_params_load_some(sn_params *p, const sn_weights *file, sn_wanted_fn *wanted, void *context) {
+    char found[SN_SHAPE_TEXT];
+    if (!sn_params_sealed(p) || sn_params_borrows(p)) SN_FAIL(SN_ERR_STATE, "weights loaded into a parameter store that is not ready for them");
+    for (int i = 0; i < sn_params_count(p); i++) {
+        const char *name = sn_params_name(p, i);
+        if (wanted(context, i)) SN_TRY(check_wanted(sn_weights_find(file, name), name, sn_params_shape(p, i)));
+    }
+    for (int i = 0; i < sn_weights_count(file); i++) {
+        const sn_tensor_view *t = sn_weights_at(file, i);
+        int at = sn_params_find(p, t->name);
+        if (at < 0 || !wanted(context, at))
+            SN_FAIL(SN_ERR_SHAPE, "tensor \"%s\" of shape %s is not used by this model", t->name, sn_shape_text(t->type.shape, found));
+    }
+    for (int i = 0; i < sn_weights_count(file); i++) {
+        const sn_tensor_view *t = sn_weights_at(file, i);
+        SN_TRY(sn_tensor_to_f32(t, sn_params_data(p, sn_params_find(p, t->name))));
+    }
+    sn_params_changed(p, false);
+    return SN_OK;
+}
+
+static bool every(void *context, int i) {
+    (void)context;
+    (void)i;
+    return true;
+}
+
+sn_status sn_params_save(sn_params *p, const char *path, const json_t *metadata) { return sn_params_save_some(p, path, metadata, every, NULL); }
+
+sn_status sn_params_save_some(sn_params *p, const char *path, const json_t *metadata, sn_wanted_fn *wanted, void *context) {
     if (!sn_params_sealed(p)) SN_FAIL(SN_ERR_STATE, "weights saved before the parameter store is sealed");
     if (sn_params_borrows(p)) SN_FAIL(SN_ERR_STATE, "weights saved of a parameter store that borrows them");
-    int n = sn_params_count(p);
-    sn_tensor_view *views = sn_alloc((size_t)n, sizeof *views);
+    int n = 0;
+    sn_tensor_view *views = sn_alloc((size_t)sn_params_count(p), sizeof *views);
     if (!views) return SN_ERR_MEMORY;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < sn_params_count(p); i++) {
         sn_shape shape = sn_params_shape(p, i);
-        views[i] = (sn_tensor_view){sn_params_name(p, i), {shape, SN_F32}, sn_params_data(p, i),
-                                    (size_t)sn_shape_count(shape) * sizeof(float)};
+        if (!wanted(context, i)) continue;
+        views[n++] = (sn_tensor_view){sn_params_name(p, i), {shape, SN_F32}, sn_params_data(p, i),
+                                      (size_t)sn_shape_count(shape) * sizeof(float)};
     }
     sn_status status = sn_safetensors_write(path, views, n, metadata);
     sn_free(views);

@@ -37,4 +37,10 @@ sn_status sn_params_load_but(struct sn_params *p, const sn_weights *weights, con
 sn_status sn_params_borrow_all(struct sn_params *p, sn_weights *weights, const char *prefix, sn_ignored_fn *ignored,
                                void *context);
 sn_status sn_params_save(struct sn_params *p, const char *path, const json_t *metadata);
+/* Parameter i alone, from the tensor `name`: missing or mis-shaped is an error by name. */
+sn_status sn_params_load_one(struct sn_params *p, int i, const sn_weights *weights, const char *name);
+/* The parameters of which `wanted` says so: each must be in the file, and nothing else may be. */
+typedef bool sn_wanted_fn(void *context, int i);
+sn_status sn_params_load_some(struct sn_params *p, const sn_weights *weights, sn_wanted_fn *wanted, void *context);
+sn_status sn_params_save_some(struct sn_params *p, const char *path, const json_t *metadata, sn_wanted_fn *wanted, void *context);
 #endif

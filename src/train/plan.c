@@ -4,25 +4,14 @@
 #include <stdlib.h>
 
 #include "base/parallel.h"
-#include "train/recipe.h"
+#include "models/backbone.h"
+#include "train/plan_internal.h"
 
 const char *const sn_config_keys[] = {
     "targets", "inputs", "exclude", "types", "encoders", "tasks", "image_encoder", "text_encoder", "audio_encoder", "fusion",
     "preset", "split_column", "group_column", "skip_broken", "output", "overwrite", "threads", "precision", "seed", "epochs",
     "batch_size", "learning_rate", "compare_solo", "input_features", "combiner", "output_features", "preprocessing", "trainer",
     "defaults", NULL};
-
-typedef struct planner {
-    const json_t *config, *preset;
-    const sn_table *table;
-    const int64_t *fit_rows;
-    int64_t n_fit_rows;
-    sn_column_guess *guesses; /* per column */
-    sn_kind *kinds;
-    bool *is_target, *is_input;
-    int n_columns, split_column, group_column;
-    sn_plan *plan;
-} planner;
 
 void sn_plan_free(sn_plan *plan) {
     sn_model_free(plan->model);
@@ -42,7 +31,7 @@ static const struct {
                          "\"text\": {\"type\": \"lstm\", \"embedding\": 128, \"width\": 256}, \"size\": 224}"},
 };
 
-static sn_status find_preset(planner *p) {
+static sn_status find_preset(sn_planner *p) {
     const char *name;
     sn_names passed = {0};
     SN_TRY(sn_json_string(p->config, "preset", NULL, &name));
@@ -54,30 +43,19 @@ static sn_status find_preset(planner *p) {
 
 /* ---- kinds and roles of columns ---- */
 
-/* The entry of `list` (input_features, output_features) with this name; NULL. */
-static const json_t *feature_block(const json_t *config, const char *list, const char *name) {
-    const json_t *items = json_object_get(config, list);
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        const json_t *item = json_array_get(items, i);
-        const char *found = json_string_value(json_object_get(item, "name"));
-        if (found && !strcmp(found, name)) return item;
-    }
-    return NULL;
-}
-
-static sn_status kind_of_column(planner *p, int c) {
+static sn_status kind_of_column(sn_planner *p, int c) {
     const char *name = sn_table_column_name(p->table, c), *given = NULL;
     json_t *types;
     SN_TRY(sn_json_object(p->config, "types", &types));
-    SN_TRY(sn_json_string(feature_block(p->config, "input_features", name), "type", NULL, &given));
-    SN_TRY(sn_json_string(feature_block(p->config, "output_features", name), "type", given, &given));
+    SN_TRY(sn_json_string(sn_plan_block(p->config, "input_features", name), "type", NULL, &given));
+    SN_TRY(sn_json_string(sn_plan_block(p->config, "output_features", name), "type", given, &given));
     SN_TRY(sn_json_string(types, name, given, &given));
     SN_TRY(sn_column_infer(p->table, c, &p->guesses[c]));
     p->kinds[c] = p->guesses[c].kind;
     return given ? sn_kind_by_name(given, &p->kinds[c]) : SN_OK;
 }
 
-static sn_status mark_names(planner *p, const char *key, bool *mark, int *count) {
+static sn_status mark_names(sn_planner *p, const char *key, bool *mark, int *count) {
     json_t *list;
     SN_TRY(sn_json_array(p->config, key, &list));
     *count = (int)json_array_size(list);
@@ -92,14 +70,14 @@ static sn_status mark_names(planner *p, const char *key, bool *mark, int *count)
     return SN_OK;
 }
 
-static sn_status named_column(planner *p, const char *key, int *out) {
+static sn_status named_column(sn_planner *p, const char *key, int *out) {
     const char *name;
     *out = -1;
     SN_TRY(sn_json_string(p->config, key, NULL, &name));
     return name ? sn_table_column(p->table, name, out) : SN_OK;
 }
 
-static sn_status check_types_keys(planner *p) {
+static sn_status check_types_keys(sn_planner *p) {
     static const char *const maps[] = {"types", "encoders", "tasks"};
     for (int i = 0; i < 3; i++) {
         json_t *map, *value;
@@ -112,7 +90,7 @@ static sn_status check_types_keys(planner *p) {
 }
 
 /* Inputs where the config names none: every column that can be learned from. */
-static void choose_inputs(planner *p, const bool *excluded) {
+static void choose_inputs(sn_planner *p, const bool *excluded) {
     json_t *notes = p->plan->notes;
     int64_t rows = sn_table_rows(p->table);
     for (int c = 0; c < p->n_columns; c++) {
@@ -129,7 +107,7 @@ static void choose_inputs(planner *p, const bool *excluded) {
     }
 }
 
-static sn_status choose_roles(planner *p) {
+static sn_status choose_roles(sn_planner *p) {
     bool *excluded = sn_alloc((size_t)p->n_columns, sizeof *excluded);
     if (!excluded) return SN_ERR_MEMORY;
     int targets = 0, more = 0, inputs = 0, more_inputs = 0, n;
@@ -158,13 +136,13 @@ static sn_status choose_roles(planner *p) {
 
 /* ---- split ---- */
 
-static int first_target(const planner *p) {
+static int first_target(const sn_planner *p) {
     for (int c = 0; c < p->n_columns; c++)
         if (p->is_target[c] && (p->kinds[c] == SN_KIND_CATEGORY || p->kinds[c] == SN_KIND_BINARY)) return c;
     return -1;
 }
 
-static sn_status all_rows(planner *p) {
+static sn_status all_rows(sn_planner *p) {
     sn_split *s = &p->plan->split;
     s->trains = sn_table_rows(p->table);
     s->train = sn_alloc((size_t)s->trains, sizeof *s->train);
@@ -172,7 +150,7 @@ static sn_status all_rows(planner *p) {
     return s->train ? SN_OK : SN_ERR_MEMORY;
 }
 
-static sn_status choose_split(planner *p, bool own_valid) {
+static sn_status choose_split(sn_planner *p, bool own_valid) {
     json_t *pre, *split, *trainer;
     double share;
     int64_t seed;
@@ -196,7 +174,7 @@ static sn_status choose_split(planner *p, bool own_valid) {
 /* ---- features ---- */
 
 /* defaults.<kind>.preprocessing under the feature's own preprocessing. */
-static sn_status preprocessing_of(const planner *p, const json_t *block, sn_kind kind, json_t **out) {
+static sn_status preprocessing_of(const sn_planner *p, const json_t *block, sn_kind kind, json_t **out) {
     json_t *defaults, *of_kind, *shared, *own;
     SN_TRY(sn_json_object(p->config, "defaults", &defaults));
     SN_TRY(sn_json_object(defaults, sn_kind_name(kind), &of_kind));
@@ -213,16 +191,18 @@ static sn_status preprocessing_of(const planner *p, const json_t *block, sn_kind
     return SN_OK;
 }
 
-static sn_status make_feature(planner *p, int c, bool target, sn_feature **out) {
+static sn_status make_feature(sn_planner *p, int c, bool target, sn_feature **out) {
     const char *name = sn_table_column_name(p->table, c);
     json_t *options;
-    SN_TRY(preprocessing_of(p, feature_block(p->config, target ? "output_features" : "input_features", name), p->kinds[c], &options));
-    sn_status status = sn_feature_create(name, p->kinds[c], options, out);
+    SN_TRY(preprocessing_of(p, sn_plan_block(p->config, target ? "output_features" : "input_features", name), p->kinds[c], &options));
+    sn_status status = target ? SN_OK : sn_plan_backbone(p, c, options);
+    if (status == SN_OK) status = sn_feature_create(name, p->kinds[c], options, out);
     json_decref(options);
     SN_TRY(status);
     (*out)->target = target;
     sn_fit_source source = {p->table, c, p->fit_rows, p->n_fit_rows};
-    status = sn_feature_fit(*out, &source);
+    if (p->backbones[c]) status = sn_feature_set_directory(*out, sn_backbone_directory(p->backbones[c]));
+    if (status == SN_OK) status = sn_feature_fit(*out, &source);
     if (status != SN_OK) {
         sn_feature_free(*out);
         *out = NULL;
@@ -230,10 +210,10 @@ static sn_status make_feature(planner *p, int c, bool target, sn_feature **out) 
     return status;
 }
 
-static sn_status add_features(planner *p) {
+static sn_status add_features(sn_planner *p) {
     for (int c = 0; c < p->n_columns; c++) {
         const char *name = sn_table_column_name(p->table, c), *task_name = NULL;
-        const json_t *block = feature_block(p->config, "output_features", name);
+        const json_t *block = sn_plan_block(p->config, "output_features", name);
         sn_feature *f;
         if (p->is_input[c]) {
             SN_TRY(make_feature(p, c, false, &f));
@@ -253,59 +233,9 @@ static sn_status add_features(planner *p) {
     return SN_OK;
 }
 
-/* ---- encoders and fusion ---- */
+/* ---- fusion and machine ---- */
 
-/* An "encoder" is a name or a block with "type". */
-static sn_status use_encoder(sn_part *part, const json_t *choice) {
-    if (!choice || json_is_null(choice)) return SN_OK;
-    const char *name = json_is_string(choice) ? json_string_value(choice) : NULL;
-    if (json_is_object(choice)) {
-        SN_TRY(sn_json_string(choice, "type", part->encoder->name, &name));
-        (void)json_object_update(part->options, (json_t *)(uintptr_t)choice);
-    }
-    if (!name) SN_FAIL(SN_ERR_USAGE, "the encoder of \"%s\" must be a name or a block with \"type\"", part->name);
-    return sn_encoder_find(name, part->modality, &part->encoder);
-}
-
-static sn_status set_dropout(sn_part *part, double rate) {
-    if (json_object_set_new(part->options, "dropout", json_real(rate))) SN_FAIL(SN_ERR_MEMORY, "out of memory");
-    return SN_OK;
-}
-
-/* Words that hardly ever repeat teach a recurrent layer nothing: few rows for many words are read as a bag. Few
- * pictures are learned by heart unless half of what the encoder says of them is dropped. */
-static sn_status choose_by_data(planner *p, sn_part *part) {
-    enum { FEW = 5000 };
-    if (part->modality == SN_MOD_IMAGE && p->n_fit_rows < FEW) return set_dropout(part, 0.5);
-    if (part->modality != SN_MOD_TEXT) return SN_OK;
-    int64_t words = sn_feature_vocabulary(p->plan->model->inputs[part->features[0]]);
-    if (2 * words <= p->n_fit_rows) return SN_OK;
-    sn_note(p->plan->notes, "\"%s\": %lld different words in %lld rows, read as a bag of words; --text-encoder gru reads their order", part->name,
-            (long long)words, (long long)p->n_fit_rows);
-    return sn_encoder_find("bag", part->modality, &part->encoder);
-}
-
-static sn_status choose_encoders(planner *p) {
-    json_t *defaults, *of_kind, *encoders;
-    SN_TRY(sn_json_object(p->config, "defaults", &defaults));
-    SN_TRY(sn_json_object(p->config, "encoders", &encoders));
-    for (int i = 0; i < p->plan->model->n_parts; i++) {
-        sn_part *part = &p->plan->model->parts[i];
-        const char *modality = sn_modality_name(part->modality);
-        char flag[32];
-        (void)snprintf(flag, sizeof flag, "%s_encoder", modality);
-        SN_TRY(choose_by_data(p, part));
-        SN_TRY(use_encoder(part, json_object_get(p->preset, modality)));
-        SN_TRY(sn_json_object(defaults, modality, &of_kind));
-        SN_TRY(use_encoder(part, json_object_get(of_kind, "encoder")));
-        SN_TRY(use_encoder(part, json_object_get(p->config, flag)));
-        SN_TRY(use_encoder(part, json_object_get(feature_block(p->config, "input_features", part->name), "encoder")));
-        SN_TRY(use_encoder(part, json_object_get(encoders, part->name)));
-    }
-    return SN_OK;
-}
-
-static sn_status choose_fusion(planner *p) {
+static sn_status choose_fusion(sn_planner *p) {
     sn_model *m = p->plan->model;
     json_t *block;
     const char *name, *flag;
@@ -316,7 +246,7 @@ static sn_status choose_fusion(planner *p) {
     return sn_fusion_find(flag, &m->fusion);
 }
 
-static sn_status choose_machine(planner *p) {
+static sn_status choose_machine(sn_planner *p) {
     sn_model *m = p->plan->model;
     int64_t threads;
     const char *precision;
@@ -327,7 +257,7 @@ static sn_status choose_machine(planner *p) {
     return sn_model_set_precision(m, precision);
 }
 
-static sn_status run(planner *p, bool own_valid) {
+static sn_status run(sn_planner *p, bool own_valid) {
     SN_TRY(sn_json_known_keys(p->config, "config", sn_config_keys));
     SN_TRY(find_preset(p));
     SN_TRY(choose_roles(p));
@@ -336,25 +266,28 @@ static sn_status run(planner *p, bool own_valid) {
     SN_TRY(choose_machine(p));
     SN_TRY(add_features(p));
     SN_TRY(sn_model_form_parts(p->plan->model));
-    SN_TRY(choose_encoders(p));
+    SN_TRY(sn_plan_encoders(p));
     SN_TRY(choose_fusion(p));
     SN_TRY(sn_recipe_read(p->config, p->plan->split.trains, p->plan->model, &p->plan->recipe, p->plan->notes));
     SN_TRY(sn_model_declare(p->plan->model));
     sn_params_initialise(p->plan->model->params, p->plan->recipe.seed);
-    return SN_OK;
+    return sn_plan_load(p);
 }
 
 sn_status sn_plan_make(const json_t *config, const sn_table *table, const sn_table *valid, sn_plan *out) {
     *out = (sn_plan){.notes = json_array()};
-    planner p = {.config = config, .table = table, .n_columns = sn_table_columns(table), .split_column = -1, .group_column = -1, .plan = out};
+    sn_planner p = {.config = config, .table = table, .n_columns = sn_table_columns(table), .split_column = -1, .group_column = -1, .plan = out};
     size_t n = (size_t)p.n_columns;
     p.guesses = sn_alloc(n, sizeof *p.guesses);
     p.kinds = sn_alloc(n, sizeof *p.kinds);
     p.is_target = sn_alloc(n, sizeof *p.is_target);
     p.is_input = sn_alloc(n, sizeof *p.is_input);
-    sn_status status = p.guesses && p.kinds && p.is_target && p.is_input && out->notes ? SN_OK : SN_ERR_MEMORY;
+    p.backbones = sn_alloc(n, sizeof(*p.backbones));
+    sn_status status = p.guesses && p.kinds && p.is_target && p.is_input && p.backbones && out->notes ? SN_OK : SN_ERR_MEMORY;
     if (status == SN_OK) status = run(&p, valid != NULL);
     json_decref((json_t *)(uintptr_t)p.preset);
+    for (size_t c = 0; p.backbones && c < n; c++) sn_backbone_free(p.backbones[c]);
+    sn_free(p.backbones);
     sn_free(p.guesses);
     sn_free(p.kinds);
     sn_free(p.is_target);

@@ -113,10 +113,12 @@ static void build(const sn_page_build *b, const char *prefix, bool roberta) {
 static void build_bert(const sn_page_build *b) { build(b, "bert", false); }
 static void build_roberta(const sn_page_build *b) { build(b, "roberta", true); }
 
+static int64_t longest_roberta(const sn_page_config *c) { return c->positions - (c->pad + 1); }
+
 static sn_status decoder(const sn_page_config *c, sn_page_decoder *d) {
     bool roberta = c->page->keys == roberta_keys;
     if (!c->flag[0]) SN_FAIL(SN_ERR_UNSUPPORTED, "a model of type %s does not generate text", c->page->model_type);
-    *d = (sn_page_decoder){c->size.layers, c->size.width, c->vocabulary, c->positions - (roberta ? c->pad + 1 : 0), c->flag[1]};
+    *d = (sn_page_decoder){c->size.layers, c->size.width, c->vocabulary, roberta ? longest_roberta(c) : c->positions, c->flag[1]};
     return SN_OK;
 }
 
@@ -137,6 +139,6 @@ const sn_page sn_page_blip_text_model = {.model_type = "blip_text_model", .accep
                                          .build = build_bert, .ignored = ignored, .decoder = decoder, .decode = build_bert,
                                          .cross = cross};
 #define ROBERTA .accepts = SN_IN_TEXT, .prefix = "roberta", .keys = roberta_keys, .build = build_roberta, .ignored = ignored, \
-                .decoder = decoder, .decode = build_roberta, .cross = cross
+                .decoder = decoder, .decode = build_roberta, .cross = cross, .longest = longest_roberta
 const sn_page sn_page_roberta = {.model_type = "roberta", ROBERTA};
 const sn_page sn_page_xlm_roberta = {.model_type = "xlm-roberta", ROBERTA};

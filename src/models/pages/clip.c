@@ -106,7 +106,7 @@ static void build_chinese(const sn_page_build *b) { build_both(b, true); }
 
 static const char *const ignored[] = {"*embeddings.position_ids", "*embeddings.token_type_ids", "text_model.pooler.*", NULL};
 const sn_page sn_page_clip_text_model = {.model_type = "clip_text_model", .accepts = SN_IN_TEXT, .prefix = "text_model",
-                                         .keys = text_keys, .build = build_text, .ignored = ignored};
+                                         .keys = text_keys, .build = build_text, .ignored = ignored, .pools = true};
 const sn_page sn_page_clip_vision_model = {.model_type = "clip_vision_model", .accepts = SN_IN_IMAGE, .prefix = "vision_model",
                                            .keys = vision_keys, .build = build_vision, .ignored = ignored};
 const sn_page sn_page_clip = {.model_type = "clip", .accepts = SN_IN_TEXT | SN_IN_IMAGE, .keys = keys, .build = build, .ignored = ignored,

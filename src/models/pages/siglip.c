@@ -94,7 +94,8 @@ static void build(const sn_page_build *b) {
 
 static const char *const ignored[] = {"*embeddings.position_ids", NULL};
 const sn_page sn_page_siglip_text_model = {.model_type = "siglip_text_model", .accepts = SN_IN_TEXT, .prefix = "text_model",
-                                           .keys = text_keys, .build = build_text, .ignored = ignored};
+                                           .keys = text_keys, .build = build_text, .ignored = ignored, .pools = true,
+                                           .padded = true};
 const sn_page sn_page_siglip_vision_model = {.model_type = "siglip_vision_model", .accepts = SN_IN_IMAGE, .prefix = "vision_model",
                                              .keys = vision_keys, .build = build_vision, .ignored = ignored};
 const sn_page sn_page_siglip = {.model_type = "siglip", .accepts = SN_IN_TEXT | SN_IN_IMAGE, .build = build, .ignored = ignored,

@@ -123,7 +123,7 @@ static void build(const sn_page_build *b) {
 static void build_decoder(const sn_page_build *b) { both(b, b->in->ids, false); }
 
 static void build_encoder(const sn_page_build *b) {
-    bool inside = sn_page_enter(b, "model", "decoder.embed_tokens.weight");
+    bool inside = sn_page_enter(b, "model", "encoder.conv1.weight");
     sn_page_give(b->out, "encoded", encode(b));
     if (inside) sn_scope_pop(b->g);
 }

@@ -1,0 +1,249 @@
+/* backbone.c: see backbone.h. Opening, loading, writing; the graph is in backbone_graph.c. */
+#include "models/backbone_internal.h"
+
+#include <stdio.h>
+
+#include "models/pretrained.h"
+
+/* Small files that belong to a model and travel with it; config.json is written anew. */
+static const char *const small_files[] = {
+    "preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "generation_config.json", "modules.json",
+    "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json", "LICENSE", NULL};
+enum { MOST_FILE = 256 << 20 };
+
+void sn_backbone_free(sn_backbone *b) {
+    if (!b) return;
+    for (int i = 0; i < b->n_files; i++) sn_bytes_free(&b->files[i].bytes);
+    sn_weights_free(b->weights);
+    sn_page_config_free(&b->c);
+    json_decref(b->config);
+    sn_free(b->layer);
+    sn_free(b->directory);
+    sn_free(b);
+}
+
+const char *sn_backbone_directory(const sn_backbone *b) { return b->directory; }
+const sn_page_config *sn_backbone_config(const sn_backbone *b) { return &b->c; }
+int sn_backbone_layers(const sn_backbone *b) { return b->layers; }
+int sn_backbone_layer(const sn_backbone *b, int i) { return i >= b->first && i < b->end ? b->layer[i - b->first] : -1; }
+
+/* ---- opening ---- */
+
+static sn_status check_kind(const sn_page *page, enum sn_modality modality) {
+    static const struct { enum sn_modality modality; unsigned accepts; const char *what; } kinds[] = {
+        {SN_MOD_TEXT, SN_IN_TEXT, "texts"}, {SN_MOD_IMAGE, SN_IN_IMAGE, "pictures"}, {SN_MOD_AUDIO, SN_IN_SOUND, "sound"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (kinds[i].modality != modality) continue;
+        if (page->accepts & SN_IN_JOINT)
+            SN_FAIL(SN_ERR_UNSUPPORTED, "a model of type %s reads texts and pictures together; it is no encoder of one column", page->model_type);
+        if (page->accepts & kinds[i].accepts) return SN_OK;
+        SN_FAIL(SN_ERR_USAGE, "a model of type %s does not take %s", page->model_type, kinds[i].what);
+    }
+    SN_FAIL(SN_ERR_USAGE, "a %s has no published encoder", sn_modality_name(modality));
+}
+
+static sn_status read_config(sn_backbone *b) {
+    char *path = sn_path_join(b->directory, "config.json");
+    sn_status status = path ? SN_OK : SN_ERR_MEMORY;
+    if (status == SN_OK && !sn_file_exists(path)) status = sn_fail(SN_ERR_IO, "%s: holds no config.json, so it is no published model", b->directory);
+    if (status == SN_OK) status = sn_json_read(path, &b->config);
+    if (status == SN_OK && !json_is_object(b->config)) status = sn_fail(SN_ERR_FORMAT, "config.json is not an object");
+    if (status == SN_OK) status = sn_page_find_for(b->config, &b->page);
+    if (status == SN_OK) status = check_kind(b->page, b->modality);
+    if (status == SN_OK) status = sn_page_read(b->page, b->config, &b->c);
+    if (status != SN_OK && path) {
+        (void)sn_fail_in("%s", b->directory);
+        status = sn_fail_at(path, 0, NULL);
+    }
+    sn_free(path);
+    return status;
+}
+
+static sn_status keep_files(sn_backbone *b) {
+    for (int i = 0; small_files[i]; i++) {
+        char *path = sn_path_join(b->directory, small_files[i]);
+        sn_status status = path ? SN_OK : SN_ERR_MEMORY;
+        if (status == SN_OK && sn_file_exists(path)) {
+            b->files[b->n_files].name = small_files[i];
+            status = sn_file_read(path, MOST_FILE, &b->files[b->n_files].bytes);
+            b->n_files += status == SN_OK;
+        }
+        sn_free(path);
+        SN_TRY(status);
+    }
+    return SN_OK;
+}
+
+/* sentence-transformers' way to make one vector of a text's tokens; the mean where nothing is said. */
+static sn_status read_pooling(sn_backbone *b) {
+    static const char *const modes[][3] = {{"pooling_mode_cls_token", "cls", "cls"},
+                                           {"pooling_mode_max_tokens", "max", "max"},
+                                           {"pooling_mode_lasttoken", "lasttoken", "last"}};
+    b->pooling = "mean";
+    for (int i = 0; i < b->n_files; i++) {
+        if (strcmp(b->files[i].name, "1_Pooling/config.json")) continue;
+        json_t *json;
+        SN_TRY(sn_json_parse("1_Pooling/config.json", (const char *)b->files[i].bytes.data, b->files[i].bytes.size, &json));
+        const char *mode = json_string_value(json_object_get(json, "pooling_mode"));
+        for (size_t k = 0; k < 3; k++)
+            if (json_is_true(json_object_get(json, modes[k][0])) || (mode && !strcmp(mode, modes[k][1]))) b->pooling = modes[k][2];
+        json_decref(json);
+    }
+    return SN_OK;
+}
+
+/* Opens the directory as a model of its own, which must fit as a whole. */
+static sn_status check_whole(const sn_backbone *b) {
+    sn_pretrained_options o = {.threads = 1, .precision = "f32"};
+    sn_pretrained *m;
+    SN_TRY(sn_pretrained_open(b->directory, &o, &m));
+    sn_pretrained_free(m);
+    return SN_OK;
+}
+
+sn_status sn_backbone_open(const char *directory, enum sn_modality modality, bool whole, sn_backbone **out) {
+    *out = NULL;
+    sn_backbone *b = sn_alloc(1, sizeof *b);
+    if (!b) return SN_ERR_MEMORY;
+    b->modality = modality;
+    b->directory = sn_strdup(directory);
+    sn_status status = b->directory ? read_config(b) : SN_ERR_MEMORY;
+    if (status == SN_OK && whole) status = check_whole(b);
+    if (status == SN_OK) status = sn_weights_open(directory, &b->weights);
+    if (status == SN_OK) status = keep_files(b);
+    if (status == SN_OK) status = read_pooling(b);
+    if (status == SN_OK) *out = b;
+    else sn_backbone_free(b);
+    return status;
+}
+
+uint64_t sn_backbone_hash(const sn_backbone *b) {
+    char *text = json_dumps(b->config, JSON_COMPACT | JSON_SORT_KEYS);
+    uint64_t hash = text ? sn_hash(text, strlen(text)) : 0;
+    free(text);
+    for (int i = 0; i < sn_weights_count(b->weights); i++) {
+        const sn_tensor_view *t = sn_weights_at(b->weights, i);
+        hash = hash * 1099511628211u ^ sn_hash(t->name, strlen(t->name));
+        hash = hash * 1099511628211u ^ sn_hash(t->data, t->bytes);
+    }
+    return hash;
+}
+
+/* ---- the parameters ---- */
+
+void sn_backbone_place(sn_backbone *b, int first, int end, size_t skip) {
+    b->first = first;
+    b->end = end;
+    b->skip = skip;
+}
+
+sn_status sn_backbone_load(const sn_backbone *b, sn_params *p) {
+    for (int i = b->first; i < b->end; i++)
+        if (sn_params_load_one(p, i, b->weights, sn_params_name(p, i) + b->skip) != SN_OK) {
+            (void)sn_fail_in("%s", sn_weights_path(b->weights));
+            return sn_fail_at(sn_weights_path(b->weights), 0, NULL);
+        }
+    sn_params_changed(p, false);
+    return SN_OK;
+}
+
+/* Is the parameter still what the file says? */
+static sn_status same(sn_params *p, int i, const sn_tensor_view *view, bool *out) {
+    enum { PIECE = 4096 };
+    float was[PIECE];
+    const float *now = sn_params_data(p, i);
+    size_t count = (size_t)sn_shape_count(sn_params_shape(p, i));
+    *out = true;
+    for (size_t at = 0; *out && at < count; at += PIECE) {
+        size_t n = count - at < PIECE ? count - at : PIECE;
+        SN_TRY(sn_tensor_part_to_f32(view, at, n, was));
+        *out = !memcmp(was, now + at, n * sizeof *was);
+    }
+    return SN_OK;
+}
+
+/* All tensors of the file, those that training changed as they are now. */
+static sn_status list_tensors(const sn_backbone *b, sn_params *p, sn_tensor_view *views, bool *changed) {
+    for (int k = 0; k < sn_weights_count(b->weights); k++) views[k] = *sn_weights_at(b->weights, k);
+    *changed = false;
+    for (int i = b->first; i < b->end; i++) {
+        bool kept;
+        const sn_tensor_view *view = sn_weights_find(b->weights, sn_params_name(p, i) + b->skip);
+        if (!view) SN_FAIL(SN_ERR_STATE, "\"%s\" has no place in %s", sn_params_name(p, i), sn_weights_path(b->weights));
+        SN_TRY(same(p, i, view, &kept));
+        if (kept) continue;
+        sn_tensor_view *to = &views[view - sn_weights_at(b->weights, 0)];
+        *to = (sn_tensor_view){view->name, {view->type.shape, SN_F32}, sn_params_data(p, i),
+                               (size_t)sn_shape_count(view->type.shape) * sizeof(float)};
+        *changed = true;
+    }
+    return SN_OK;
+}
+
+/* config.json as it was; numbers that were trained are f32, whatever they were before. */
+static sn_status write_config(const sn_backbone *b, bool changed, const char *directory) {
+    json_t *config = json_deep_copy(b->config);
+    char *path = sn_path_join(directory, "config.json");
+    sn_status status = config && path ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
+    static const char *const keys[] = {"dtype", "torch_dtype"};
+    for (int k = 0; status == SN_OK && changed && k < 2; k++)
+        if (json_object_get(config, keys[k])) (void)json_object_set_new(config, keys[k], json_string("float32"));
+    if (status == SN_OK) status = sn_json_write(path, config);
+    sn_free(path);
+    json_decref(config);
+    return status;
+}
+
+static sn_status write_files(const sn_backbone *b, const char *directory) {
+    for (int i = 0; i < b->n_files; i++) {
+        char *path = sn_path_join(directory, b->files[i].name), *parent = path ? sn_path_parent(path) : NULL;
+        sn_status status = parent ? sn_make_directory(parent) : SN_ERR_MEMORY;
+        if (status == SN_OK) status = sn_file_write(path, b->files[i].bytes.data, b->files[i].bytes.size);
+        sn_free(parent);
+        sn_free(path);
+        SN_TRY(status);
+    }
+    return SN_OK;
+}
+
+sn_status sn_backbone_write(const sn_backbone *b, sn_params *p, const char *directory) {
+    int n = sn_weights_count(b->weights);
+    bool changed;
+    sn_tensor_view *views = sn_alloc((size_t)n, sizeof *views);
+    char *path = sn_path_join(directory, "model.safetensors");
+    json_t *metadata = json_pack("{s:s}", "format", "pt");
+    sn_status status = views && path && metadata ? sn_make_directory(directory) : sn_fail(SN_ERR_MEMORY, "out of memory");
+    if (status == SN_OK) status = list_tensors(b, p, views, &changed);
+    if (status == SN_OK) status = sn_safetensors_write(path, views, n, metadata);
+    if (status == SN_OK) status = write_files(b, directory);
+    if (status == SN_OK) status = write_config(b, changed, directory);
+    json_decref(metadata);
+    sn_free(path);
+    sn_free(views);
+    return status;
+}
+
+/* ---- where it lies in a model's directory ---- */
+
+static bool plain(unsigned char c, bool first) {
+    return c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || (c == '.' && !first);
+}
+
+char *sn_backbone_place_name(const char *column) {
+    sn_buf text = {0};
+    sn_buf_puts(&text, "encoders/");
+    for (const char *c = column; *c; c++) {
+        if (plain((unsigned char)*c, c == column)) sn_buf_add(&text, c, 1);
+        else sn_buf_printf(&text, "%%%02X", (unsigned)(unsigned char)*c);
+    }
+    char *name = sn_buf_check(&text) == SN_OK ? sn_strdup(text.data) : NULL;
+    sn_buf_free(&text);
+    return name;
+}
+
+bool sn_backbone_place_valid(const char *place) {
+    static const char room[] = "encoders/";
+    size_t n = sizeof room - 1;
+    return !strncmp(place, room, n) && place[n] && place[n] != '.' && !strchr(place + n, '/');
+}
