@@ -59,7 +59,7 @@ int64_t cli_whole(const cli_args *args, cli_option_id id, int64_t fallback) {
     return cli_given(args, id) ? json_integer_value(json_object_get(args->values, cli_options[id].key)) : fallback;
 }
 
-json_t *cli_pick(const cli_args *args, uint64_t ids) {
+json_t *cli_pick(const cli_args *args, cli_bits ids) {
     json_t *picked = json_object();
     for (int i = 0; i < OPT_COUNT; i++)
         if ((ids & args->given) >> i & 1)
@@ -67,7 +67,7 @@ json_t *cli_pick(const cli_args *args, uint64_t ids) {
     return picked;
 }
 
-char *cli_pick_text(const cli_args *args, uint64_t ids) {
+char *cli_pick_text(const cli_args *args, cli_bits ids) {
     json_t *picked = cli_pick(args, ids);
     char *text = json_dumps(picked, JSON_COMPACT | JSON_REAL_PRECISION(15));
     json_decref(picked);
@@ -196,7 +196,7 @@ static int read_option(int argc, char **argv, int *i, cli_args *args) {
     cli_option_id id = find_option(args->command, word, size);
     if (id == OPT_COUNT) return CLI_USAGE;
     const cli_option *option = &cli_options[id];
-    args->given |= UINT64_C(1) << id;
+    args->given |= (cli_bits)1 << id;
     if (option->kind == CLI_FLAG) {
         if (value) return cli_usage("%.*s takes no value", (int)size, word);
         json_object_set_new(args->values, option->key, json_true());

@@ -44,6 +44,10 @@ typedef struct cli_option {
 } cli_option;
 extern const cli_option cli_options[OPT_COUNT];
 
+/* A bit of each option. */
+__extension__ typedef unsigned __int128 cli_bits;
+_Static_assert(OPT_COUNT <= 128, "an option has no bit");
+
 /* ---- commands: one row each in commands.def ------------------------------------------------ */
 
 typedef struct cli_args cli_args;
@@ -51,7 +55,7 @@ typedef struct cli_command {
     const char *name, *usage, *summary;
     const char *text;   /* paragraphs for help and the manual page */
     int least, most;    /* positional arguments; most < 0: any number */
-    uint64_t options;   /* bit of every option it takes */
+    cli_bits options;   /* bit of every option it takes */
     int (*run)(const cli_args *args);
 } cli_command;
 extern const cli_command cli_commands[];
@@ -65,7 +69,7 @@ struct cli_args {
     const cli_command *command;
     int count;
     const char **items; /* positional arguments */
-    uint64_t given;     /* bit of every option given */
+    cli_bits given;     /* bit of every option given */
     json_t *values;     /* option key -> value */
 };
 
@@ -76,13 +80,13 @@ bool cli_given(const cli_args *args, cli_option_id id);
 const char *cli_text(const cli_args *args, cli_option_id id); /* NULL when not given */
 int64_t cli_whole(const cli_args *args, cli_option_id id, int64_t fallback);
 /* The given ones among `ids` as a JSON object (a new reference). */
-json_t *cli_pick(const cli_args *args, uint64_t ids);
+json_t *cli_pick(const cli_args *args, cli_bits ids);
 /* The same as text for the library; freed by the caller. */
-char *cli_pick_text(const cli_args *args, uint64_t ids);
+char *cli_pick_text(const cli_args *args, cli_bits ids);
 /* Nearest of `count` words, `stride` bytes apart, each starting with a char pointer; NULL when none is near. */
 const char *cli_nearest(const char *word, const void *words, int count, size_t stride);
 
-#define BIT(id) (UINT64_C(1) << OPT_##id)
+#define BIT(id) ((cli_bits)1 << OPT_##id)
 #define CLI_TABLE_OPTIONS (BIT(ENCODING) | BIT(MEDIA_ROOT) | BIT(LIMIT))
 #define CLI_MODEL_OPTIONS (BIT(THREADS) | BIT(PRECISION))
 #define CLI_GENERATION_OPTIONS                                                                                   \

@@ -16,6 +16,7 @@ void sn_backbone_free(sn_backbone *b) {
     if (!b) return;
     for (int i = 0; i < b->n_files; i++) sn_bytes_free(&b->files[i].bytes);
     sn_weights_free(b->weights);
+    sn_adapters_free(b->adapters);
     sn_page_config_free(&b->c);
     json_decref(b->config);
     sn_free(b->layer);
@@ -111,6 +112,7 @@ sn_status sn_backbone_open(const char *directory, enum sn_modality modality, boo
     sn_status status = b->directory ? read_config(b) : SN_ERR_MEMORY;
     if (status == SN_OK && whole) status = check_whole(b);
     if (status == SN_OK) status = sn_weights_open(directory, &b->weights);
+    if (status == SN_OK) status = sn_adapters_open(directory, &b->adapters);
     if (status == SN_OK) status = keep_files(b);
     if (status == SN_OK) status = read_pooling(b);
     if (status == SN_OK) *out = b;
@@ -138,15 +140,38 @@ void sn_backbone_place(sn_backbone *b, int first, int end, size_t skip) {
     b->skip = skip;
 }
 
+static sn_module_range range_of(const sn_backbone *b) { return (sn_module_range){b->first, b->end, b->skip}; }
+
+static sn_status load_one(const sn_backbone *b, sn_params *p, int i) {
+    if (!sn_lora_is(sn_params_name(p, i))) return sn_params_load_one(p, i, b->weights, sn_params_name(p, i) + b->skip);
+    return b->adapters ? sn_adapters_load_one(b->adapters, p, i, b->skip) : SN_OK;
+}
+
 sn_status sn_backbone_load(const sn_backbone *b, sn_params *p) {
-    for (int i = b->first; i < b->end; i++)
-        if (sn_params_load_one(p, i, b->weights, sn_params_name(p, i) + b->skip) != SN_OK) {
-            (void)sn_fail_in("%s", sn_weights_path(b->weights));
-            return sn_fail_at(sn_weights_path(b->weights), 0, NULL);
-        }
+    bool own = false; /* adapters in the store, which those of the directory become */
+    for (int i = b->first; i < b->end; i++) {
+        own |= sn_lora_is(sn_params_name(p, i));
+        if (load_one(b, p, i) == SN_OK) continue;
+        (void)sn_fail_in("%s", b->directory);
+        return sn_fail_at(b->directory, 0, NULL);
+    }
+    if (b->adapters && !own) SN_TRY(sn_adapters_merge(b->adapters, p, range_of(b), b->weights));
     sn_params_changed(p, false);
     return SN_OK;
 }
+
+sn_status sn_backbone_adopt(const sn_backbone *b, json_t *options) {
+    if (!b->adapters) return SN_OK;
+    const json_t *targets = json_object_get(b->adapters->config, "target_modules");
+    if (!json_is_array(targets))
+        SN_FAIL(SN_ERR_UNSUPPORTED, "%s/adapter_config.json: \"target_modules\" must be a list for its adapters to learn on", b->directory);
+    if (json_object_set(options, "lora_targets", (json_t *)(uintptr_t)targets) || json_object_set_new(options, "lora_rank", json_integer(b->adapters->rank))
+        || json_object_set_new(options, "lora_alpha", json_real(b->adapters->alpha)))
+        SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    return SN_OK;
+}
+
+sn_status sn_backbone_merge(const sn_backbone *b, sn_params *p, double scale) { return sn_adapters_merge_own(p, range_of(b), scale, b->turned); }
 
 /* Is the parameter still what the file says? */
 static sn_status same(sn_params *p, int i, const sn_tensor_view *view, bool *out) {
@@ -169,6 +194,7 @@ static sn_status list_tensors(const sn_backbone *b, sn_params *p, sn_tensor_view
     *changed = false;
     for (int i = b->first; i < b->end; i++) {
         bool kept;
+        if (sn_lora_is(sn_params_name(p, i))) continue;
         const sn_tensor_view *view = sn_weights_find(b->weights, sn_params_name(p, i) + b->skip);
         if (!view) SN_FAIL(SN_ERR_STATE, "\"%s\" has no place in %s", sn_params_name(p, i), sn_weights_path(b->weights));
         SN_TRY(same(p, i, view, &kept));
@@ -207,7 +233,15 @@ static sn_status write_files(const sn_backbone *b, const char *directory) {
     return SN_OK;
 }
 
-sn_status sn_backbone_write(const sn_backbone *b, sn_params *p, const char *directory) {
+/* Adapters that are part of the model, beside it. */
+static sn_status write_adapters(const sn_backbone *b, sn_params *p, const json_t *options, const char *directory) {
+    sn_tuning t;
+    SN_TRY(sn_tuning_read(options, &t));
+    if (!sn_tuning_adapts(&t)) return SN_OK;
+    return sn_adapters_write(p, range_of(b), b->weights, t.lora_rank, t.lora_alpha, t.lora_dropout, b->turned, directory);
+}
+
+sn_status sn_backbone_write(const sn_backbone *b, sn_params *p, const json_t *options, const char *directory) {
     int n = sn_weights_count(b->weights);
     bool changed;
     sn_tensor_view *views = sn_alloc((size_t)n, sizeof *views);
@@ -216,6 +250,7 @@ sn_status sn_backbone_write(const sn_backbone *b, sn_params *p, const char *dire
     sn_status status = views && path && metadata ? sn_make_directory(directory) : sn_fail(SN_ERR_MEMORY, "out of memory");
     if (status == SN_OK) status = list_tensors(b, p, views, &changed);
     if (status == SN_OK) status = sn_safetensors_write(path, views, n, metadata);
+    if (status == SN_OK) status = write_adapters(b, p, options, directory);
     if (status == SN_OK) status = write_files(b, directory);
     if (status == SN_OK) status = write_config(b, changed, directory);
     json_decref(metadata);

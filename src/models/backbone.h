@@ -34,7 +34,11 @@ sn_status sn_backbone_load(const sn_backbone *b, sn_params *p);
 int sn_backbone_layer(const sn_backbone *b, int i);
 int sn_backbone_layers(const sn_backbone *b);
 /* The whole directory, with the parameters as they are now; tensors that did not change keep their dtype. */
-sn_status sn_backbone_write(const sn_backbone *b, sn_params *p, const char *directory);
+sn_status sn_backbone_write(const sn_backbone *b, sn_params *p, const json_t *options, const char *directory);
+/* Adapters that lie in the directory already are what learns: their rank, alpha and targets become the options. */
+sn_status sn_backbone_adopt(const sn_backbone *b, json_t *options);
+/* The store's adapters into the weights, times `scale`. */
+sn_status sn_backbone_merge(const sn_backbone *b, sn_params *p, double scale);
 /* "encoders/<column>", with what cannot stand in a file's name as %XX; heap. And is this such a place, not a way out? */
 char *sn_backbone_place_name(const char *column);
 bool sn_backbone_place_valid(const char *place);

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-const char *const sn_backbone_keys[] = {"type", "directory", "pooling", NULL};
+const char *const sn_backbone_keys[] = {"type", "directory", "pooling", SN_TUNING_KEYS, NULL};
 
 /* ---- one vector ---- */
 
@@ -116,20 +116,25 @@ static sn_status find_layers(sn_backbone *b, const sn_graph *g, const sn_page_ou
 
 sn_node sn_backbone_build(sn_backbone *b, sn_graph *g, const json_t *options, const sn_encoder_input *e) {
     const char *how;
+    sn_tuning t;
     bool open = !sn_params_sealed(g->params);
     int first = sn_params_count(g->params);
-    if (sn_json_string(options, "pooling", "auto", &how) != SN_OK) return sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message());
+    if (sn_json_string(options, "pooling", "auto", &how) != SN_OK || sn_tuning_read(options, &t) != SN_OK)
+        return sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message());
     sn_page_out *out = sn_alloc(1, sizeof *out);
     if (!out) return sn_graph_fail(g, SN_ERR_MEMORY, "out of memory");
     sn_page_in in = sn_page_in_none();
     sn_page_build build = {.g = g, .c = &b->c, .in = &in, .out = out, .architecture = "", .weights = open ? b->weights : NULL,
                            .skip = g->scope_size ? g->scope_size + 1 : 0};
+    sn_lora lora = {t.lora_rank, (float)t.lora_alpha, (float)t.lora_dropout, t.lora_targets, build.skip, e->rows, &b->turned};
+    g->lora = sn_tuning_adapts(&t) ? &lora : NULL;
     in.rows = e->rows;
     if (e->modality == SN_MOD_TEXT) in.ids = e->x, in.mask = e->lengths[0];
     if (e->modality == SN_MOD_IMAGE) in.pixels = e->x;
     if (e->modality == SN_MOD_AUDIO) in.sound = e->x;
     if (b->page->encode && e->modality != SN_MOD_TEXT) b->page->encode(&build);
     else b->page->build(&build);
+    g->lora = NULL;
     sn_node y = g->failed == SN_OK ? pool(b, g, how, out, e) : SN_NO_NODE;
     if (y.id >= 0 && sn_shape_at(g, y).rank != 2) y = sn_graph_fail(g, SN_ERR_UNSUPPORTED, "a model of type %s gives no vector", b->page->model_type);
     if (y.id >= 0 && open && find_layers(b, g, out, y, first) != SN_OK) y = sn_graph_fail(g, SN_ERR_MEMORY, "out of memory");

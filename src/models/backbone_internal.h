@@ -1,7 +1,10 @@
 /* backbone_internal.h: what backbone.c and backbone_graph.c share. */
 #ifndef SN_BACKBONE_INTERNAL_H
 #define SN_BACKBONE_INTERNAL_H
+#include "models/adapters.h"
 #include "models/backbone.h"
+#include "models/tuning.h"
+#include "nn/lora.h"
 #include "params/safetensors.h"
 #include "params/weights.h"
 
@@ -20,5 +23,7 @@ struct sn_backbone {
     size_t skip;
     int16_t *layer;      /* of each */
     int layers;
+    sn_adapters *adapters; /* of the directory; NULL: none */
+    bool turned;           /* adapted matrices lie [in, out] */
 };
 #endif

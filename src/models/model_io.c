@@ -356,7 +356,7 @@ static sn_status write_backbones(const sn_model *m, const char *directory) {
         const char *place = json_string_value(json_object_get(m->parts[p].options, "directory"));
         if (!m->parts[p].backbone) continue;
         char *path = place ? sn_path_join(directory, place) : NULL;
-        sn_status status = path ? sn_backbone_write(m->parts[p].backbone, m->params, path) : SN_ERR_MEMORY;
+        sn_status status = path ? sn_backbone_write(m->parts[p].backbone, m->params, m->parts[p].options, path) : SN_ERR_MEMORY;
         sn_free(path);
         SN_TRY(status);
     }

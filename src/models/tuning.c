@@ -38,8 +38,7 @@ enum { TUNINGS = sizeof tunings / sizeof *tunings };
 
 /* ---- options ---- */
 
-const char *const sn_tuning_keys[] = {"tune", "tune_rate", "layer_decay", "unfreeze", "lora_rank", "lora_alpha", "lora_dropout",
-                                      "lora_targets", "lora_merge", NULL};
+const char *const sn_tuning_keys[] = {SN_TUNING_KEYS, NULL};
 
 static sn_status check_targets(const json_t *list) {
     for (size_t i = 0; i < json_array_size(list); i++)
@@ -122,4 +121,18 @@ bool sn_model_given(const sn_model *m, int i) {
         return t.kind->never || (t.kind->adapts && !sn_lora_is(sn_params_name(m->params, i)));
     }
     return false;
+}
+
+sn_status sn_model_merge(sn_model *m) {
+    for (int p = 0; p < m->n_parts; p++) {
+        sn_part *part = &m->parts[p];
+        sn_tuning t;
+        if (!part->backbone) continue;
+        SN_TRY(sn_tuning_read(part->options, &t));
+        if (!t.kind->adapts || !t.lora_merge) continue;
+        SN_TRY(sn_backbone_merge(part->backbone, m->params, t.lora_alpha / (double)t.lora_rank));
+        for (int i = 0; sn_tuning_keys[i]; i++) (void)json_object_del(part->options, sn_tuning_keys[i]);
+        sn_model_forget_programs(m, p);
+    }
+    return SN_OK;
 }

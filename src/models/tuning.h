@@ -21,7 +21,8 @@ typedef struct sn_tuning {
     const json_t *lora_targets; /* NULL: the usual ones */
     bool lora_merge;
 } sn_tuning;
-/* Its options, NULL-terminated, for all columns and in an encoder's block. */
+/* Its options, for all columns and in an encoder's block; NULL-terminated. */
+#define SN_TUNING_KEYS "tune", "tune_rate", "layer_decay", "unfreeze", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_merge"
 extern const char *const sn_tuning_keys[];
 sn_status sn_tuning_read(const json_t *options, sn_tuning *out);
 bool sn_tuning_adapts(const sn_tuning *t); /* are there adapters? */

@@ -15,7 +15,7 @@ sn_node sn_linear_as(sn_graph *g, sn_node x, const char *name, int64_t out, bool
     sn_node w = sn_param(g, "weight", SN_SHAPE(in, out), (sn_init){SN_INIT_UNIFORM, spread, 0});
     sn_node y = sn_matmul(g, x, w, false, false);
     if (bias) y = sn_add(g, y, sn_param(g, "bias", SN_SHAPE(out), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY}));
-    y = sn_lora_add(g, x, y);
+    y = sn_lora_add(g, x, y, true);
     sn_scope_pop(g);
     return sn_activation(g, act, y);
 }

@@ -5,10 +5,12 @@
 
 #include "base/parallel.h"
 #include "models/backbone.h"
+#include "models/tuning.h"
 #include "train/plan_internal.h"
 
 const char *const sn_config_keys[] = {
     "targets", "inputs", "exclude", "types", "encoders", "tasks", "image_encoder", "text_encoder", "audio_encoder", "fusion",
+    "image_tune", "text_tune", "audio_tune", SN_TUNING_KEYS,
     "preset", "split_column", "group_column", "skip_broken", "output", "overwrite", "threads", "precision", "seed", "epochs",
     "batch_size", "learning_rate", "compare_solo", "input_features", "combiner", "output_features", "preprocessing", "trainer",
     "defaults", NULL};

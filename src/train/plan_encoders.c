@@ -10,6 +10,7 @@
 
 #include "base/hub.h"
 #include "models/backbone.h"
+#include "models/tuning.h"
 #include "train/plan_internal.h"
 
 const json_t *sn_plan_block(const json_t *config, const char *list, const char *name) {
@@ -114,6 +115,22 @@ sn_status sn_plan_backbone(sn_planner *p, int c, json_t *preprocessing) {
     return status;
 }
 
+/* The settings of tuning that stand at the top of the config, where the column's own block says nothing. */
+static sn_status add_tuning(const sn_planner *p, const sn_part *part, json_t *choice) {
+    char key[32];
+    (void)snprintf(key, sizeof key, "%s_tune", sn_modality_name(part->modality));
+    const json_t *of_kind = json_object_get(p->config, key);
+    if (of_kind && !json_object_get(choice, "tune")) (void)json_object_set(choice, "tune", (json_t *)(uintptr_t)of_kind);
+    for (int i = 0; sn_tuning_keys[i]; i++) {
+        const json_t *value = json_object_get(p->config, sn_tuning_keys[i]);
+        if (value && !json_object_get(choice, sn_tuning_keys[i]) && json_object_set(choice, sn_tuning_keys[i], (json_t *)(uintptr_t)value))
+            SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    }
+    sn_tuning t;
+    SN_TRY(sn_tuning_read(choice, &t));
+    return sn_tuning_adapts(&t) ? sn_backbone_adopt(part->backbone, choice) : SN_OK;
+}
+
 static sn_status use_backbone(sn_planner *p, sn_part *part, json_t *choice) {
     int c = sn_table_find(p->table, part->name);
     char *place = sn_backbone_place_name(part->name);
@@ -121,6 +138,10 @@ static sn_status use_backbone(sn_planner *p, sn_part *part, json_t *choice) {
     p->backbones[c] = NULL;
     part->encoder = &sn_encoder_pretrained;
     (void)json_object_del(choice, "type");
+    if (add_tuning(p, part, choice) != SN_OK) {
+        sn_free(place);
+        return sn_fail_in("\"%s\"", part->name);
+    }
     bool failed = !place || json_object_update(part->options, choice) || json_object_set_new(part->options, "directory", json_string(place));
     sn_free(place);
     if (failed) SN_FAIL(SN_ERR_MEMORY, "out of memory");

@@ -13,6 +13,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "models/goldens.h"
+#include "models/tuning.h"
 #include "train/trainer.h"
 
 double sn_seconds(void) {
@@ -240,6 +241,7 @@ static sn_status record(sn_trainer *t) {
 }
 
 sn_status sn_trainer_write_model(sn_trainer *t) {
+    SN_TRY(sn_model_merge(t->plan.model));
     SN_TRY(record(t));
     if (!t->output) return SN_OK;
     SN_TRY(sn_model_save(t->plan.model, t->output, 1));
