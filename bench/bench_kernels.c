@@ -6,11 +6,10 @@
  * models the house is measured by. --cpu reports processor time per thread instead of wall time: steadier on a
  * machine that others use. --ref times the reference column too. */
 #define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
+#include "bench.h"
+
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "base/parallel.h"
 #include "kernels/kernel.h"
@@ -42,16 +41,7 @@ typedef struct ran {
     void *out[SN_MAX_OUT];
 } ran;
 
-static double now(const options *o) {
-    struct timespec t;
-    (void)clock_gettime(o->cpu ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / (o->cpu ? o->threads : 1);
-}
-
-static int complain(void) {
-    (void)fprintf(stderr, "bench_kernels: %s\n", sn_error_message());
-    return 1;
-}
+static double passed(const options *o) { return o->cpu ? cpu() / o->threads : now(); }
 
 static void *room(size_t bytes) {
     enum { HUGE_PAGE = 1 << 21 }; /* large blocks lie in huge pages, as those of sn_pages do */
@@ -80,9 +70,9 @@ static sn_status measure(const options *o, const sn_kernel_plan *plan, const sn_
     *best = 1e9;
     SN_TRY(plan->run(plan, args));
     for (int i = 0; i < 200 && (i < 3 || total < 0.7); i++) {
-        double start = now(o);
+        double start = passed(o);
         SN_TRY(plan->run(plan, args));
-        double took = now(o) - start;
+        double took = passed(o) - start;
         total += took;
         if (took < *best) *best = took;
     }
@@ -350,5 +340,6 @@ int main(int argc, char **argv) {
     }
     o.words = argv + i;
     o.n_words = argc - i;
-    return all(&o) == SN_OK ? 0 : complain();
+    need(all(&o));
+    return 0;
 }

@@ -1,24 +1,10 @@
 /* bench_optimiser: seconds and GB/s of initialise, commit (with and without shadow) and norm, on a store of the
  * size of a large model: 205 million parameters in 200 matrices. Usage: bench_optimiser [threads [kind]] */
 #define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "bench.h"
 
 #include "base/parallel.h"
 #include "train/optimiser_kind.h"
-
-static double now(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void need(sn_status status) {
-    if (status == SN_OK) return;
-    (void)fprintf(stderr, "%s\n", sn_error_message());
-    exit(1);
-}
 
 static void report(const char *what, double seconds, double bytes) {
     (void)printf("%-28s %7.3f s", what, seconds);

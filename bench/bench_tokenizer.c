@@ -9,32 +9,12 @@
  * of the decoded text and the text. A length of 0xFFFFFFFF ends the talk; with the highest bit set a pair follows: the
  * length of the second text and it. */
 #define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
+#include "bench.h"
+
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
 #include "text/tokenizer.h"
-
-static double now(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Processor time of this process: what a busy machine does not stretch. */
-static double cpu(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void need(sn_status status) {
-    if (status == SN_OK) return;
-    (void)fprintf(stderr, "bench_tokenizer: %s\n", sn_error_message());
-    exit(1);
-}
 
 static sn_tokenizer *open_model(const char *path) {
     sn_tokenizer *t;

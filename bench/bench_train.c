@@ -11,10 +11,9 @@
  *
  * Set-up and the talk are never timed. "seconds" are wall-clock time of the work alone. */
 #define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
+#include "bench.h"
+
 #include <string.h>
-#include <time.h>
 
 #include "base/parallel.h"
 #include "graph/program.h"
@@ -23,24 +22,6 @@
 #include "sensorium.h"
 #include "train/optimiser.h"
 #include "train/trainer.h"
-
-static double now(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void need(sn_status status) {
-    if (status == SN_OK) return;
-    (void)fprintf(stderr, "bench_train: %s\n", sn_error_message());
-    exit(1);
-}
-
-static void *some(size_t count, size_t size) {
-    void *block = sn_alloc(count, size);
-    if (!block) need(SN_ERR_MEMORY);
-    return block;
-}
 
 /* The next line of the talk, without its end; false at the end of stdin. */
 static bool hear(char *line, int room) {
@@ -132,7 +113,8 @@ static void cnn_open(cnn *c, const char *precision, bool training, int threads) 
     if (training) n = cnn_training_graph(c, g, outputs);
     else outputs[0] = cnn_logits(g, BATCH);
     sn_isa isa = sn_isa_detect();
-    sn_compile_options options = {threads, isa, SN_USE_ALL, !strcmp(precision, "auto") && sn_isa_bf16(isa)};
+    sn_compile_options options = {.threads = threads, .isa = isa, .backends = SN_USE_ALL,
+                                  .bf16 = !strcmp(precision, "auto") && sn_isa_bf16(isa)};
     need(sn_program_compile(g, &options, n, outputs, 1, &program));
     need(sn_runner_create(program, c->params, &c->runner));
     sn_runner_lend(c->runner, sn_pages(sn_program_bytes(program)));
