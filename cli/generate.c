@@ -1,23 +1,17 @@
 /* generate.c: `sensorium generate MODEL PROMPT...` and `sensorium caption MODEL IMAGE...`: text that goes on from a prompt
- * or says what a picture shows, shown while it comes. */
+ * or says what a picture shows; shown while it comes, but for captions of several pictures, which come together. */
 #include <stdlib.h>
 
 #include "cli.h"
 
 typedef struct form {
     bool json, names; /* names: several pictures, each caption behind its file */
-    bool named;       /* the running item's name is out */
-    const sn_item *items;
     size_t failed;
 } form;
 
 static int show(void *context, size_t item, const char *utf8, size_t bytes) {
-    form *f = context;
-    if (f->names && !f->named && bytes) {
-        cli_put(stdout, f->items[item].file, 0);
-        fputs(": ", stdout);
-        f->named = true;
-    }
+    (void)context;
+    (void)item;
     fwrite(utf8, 1, bytes, stdout);
     fflush(stdout);
     return ferror(stdout);
@@ -30,8 +24,12 @@ static int take(void *context, const char *text) {
     f->failed += failed;
     if (f->json) cli_print_json(answer);
     else if (failed) cli_item_error(answer);
-    else putchar('\n');
-    f->named = false;
+    else if (f->names) {
+        cli_put(stdout, json_string_value(json_object_get(answer, "image")), 0);
+        fputs(": ", stdout);
+        (void)show(NULL, 0, json_string_value(json_object_get(answer, "text")), json_string_length(json_object_get(answer, "text")));
+    }
+    if (!f->json && !failed) putchar('\n');
     json_decref(answer);
     return ferror(stdout);
 }
@@ -43,10 +41,9 @@ static int write_all(const cli_args *args, const char *task, bool prompts) {
     int code = cli_items_read(args, 1, prompts, &items);
     if (!code) code = cli_open_pipeline(args, task, &p);
     if (!code) {
-        char *options = cli_pick_text(args, CLI_GENERATION_OPTIONS);
+        char *options = cli_pick_text(args, CLI_GENERATION_OPTIONS | BIT(BATCH_SIZE));
         f.names = !prompts && items.count > 1;
-        f.items = items.list;
-        sn_listener listener = {.result = take, .text = f.json ? NULL : show, .context = &f};
+        sn_listener listener = {.result = take, .text = f.json || f.names ? NULL : show, .context = &f};
         sn_status status = sn_pipeline_run(p, task, items.list, items.count, options, &listener);
         free(options);
         if (status) code = f.failed ? CLI_FAILED : cli_fail(status);

@@ -167,7 +167,11 @@ typedef struct sn_listener {
  *   "generate"    a prompt -> {"text","tokens":[ids],"score","prompt"}: what follows it, without it; "others" with
  *                 "num_return_sequences". options: generation_config.json's keys ("max_new_tokens", "num_beams",
  *                 "do_sample", "temperature", "top_k", "top_p", "seed", …), over those of the model's files
- *   "caption"     a picture -> as "generate", with "image" (its file) in place of "prompt" */
+ *   "caption"     a picture -> as "generate", with "image" (its file) in place of "prompt". Pictures of one size go through the model
+ *                 together, so that their texts are told in turns. options: also "batch_size" (8)
+ *   "ask"         a question (text) about a picture (file or rgb) -> {"answer","score","question","image"}; from a model
+ *                 that writes, as BLIP, with "tokens" and "generate"'s options; from one that chooses among its answers,
+ *                 as ViLT, with "top":[[answer,score]…], best first, option "top" (5) of them */
 SN_API sn_status sn_pipeline_run(const sn_pipeline *pipeline, const char *task, const sn_item *items, size_t n,
                                  const char *options, const sn_listener *listener);
 /* The same for one item, with its result as JSON. */

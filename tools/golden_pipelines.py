@@ -191,6 +191,58 @@ def matcher(out, name):
                                               "image_vectors": [v.tolist() for v in vectors], "text_vectors": [w.tolist() for w in words]})
 
 
+BEAMS = {"num_beams": 4, "max_length": 12}
+QUESTIONS = ["what colour is the circle?", "is it big", "one or two?"]
+
+
+def blip(out, name, kind, files):
+    """BLIP that captions (no questions in its runs) or answers; `files`: as Transformers 5 or as published models write them."""
+    tokenizer = word_pieces()
+    tokenizer.add_special_tokens({"bos_token": "[DEC]"})
+    text = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=len(tokenizer),
+                max_position_embeddings=24, bos_token_id=tokenizer.bos_token_id, sep_token_id=3, pad_token_id=0, eos_token_id=2)
+    model = lively(kind(T.BlipConfig(text_config=text, vision_config=IMAGE)))
+    torch.nn.init.normal_(model.text_decoder.cls.predictions.bias.data, 0, 1)
+    model.text_decoder.cls.predictions.bias.data[3] = 2.2  # some texts end before their time
+    processor = T.BlipProcessor(T.BlipImageProcessorPil(size={"height": 12, "width": 12}), tokenizer)
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    if files == "new":
+        processor.save_pretrained(folder)
+    else:
+        processor.image_processor.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    runs = []
+    for file, picture in pictures(out).items():
+        for question in QUESTIONS if kind is T.BlipForQuestionAnswering else [None]:
+            for options in ({}, {"max_length": 9}, {**BEAMS}, {**BEAMS, "length_penalty": -1.0, "no_repeat_ngram_size": 2}):
+                given = processor(images=picture, text=question, return_tensors="pt")
+                ids = model.generate(**given, do_sample=False, **options)[0]
+                runs.append({"image": file, **({"question": question} if question else {}), "options": options, "tokens": ids[1:].tolist(),
+                             "text": tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)})
+    write(os.path.join(out, name + ".json"), {"runs": runs})
+
+
+def vilt(out, name):
+    tokenizer = word_pieces()
+    labels = ["yes", "no", "red", "blue", "two"]
+    model = lively(T.ViltForQuestionAnswering(T.ViltConfig(**{**IMAGE, "image_size": 16, "patch_size": 8}, vocab_size=len(tokenizer),
+                   max_position_embeddings=24, id2label=dict(enumerate(labels)), label2id={l: i for i, l in enumerate(labels)})))
+    processor = T.ViltImageProcessorPil(size={"shortest_edge": 24}, size_divisor=8)
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    runs = []
+    with torch.no_grad():
+        for file, picture in pictures(out).items():
+            for question in QUESTIONS:
+                scores = model(**tokenizer(question, return_tensors="pt"), **processor(picture, return_tensors="pt")).logits[0].sigmoid()
+                best = scores.argsort(descending=True).tolist()
+                runs.append({"image": file, "question": question, "top": [[labels[i], scores[i].item()] for i in best]})
+    write(os.path.join(out, name + ".json"), {"runs": runs})
+
+
 MAKERS = {
     "sentences": lambda out, name: sentences(out, name, ["Transformer", "Pooling", "Normalize"], {"pooling_mode_mean_tokens": True},
                                              lambda h: unit(h.mean(0))),
@@ -203,6 +255,9 @@ MAKERS = {
     "vit": small_vit,
     "captioner": captioner,
     "matcher": matcher,
+    "blip_captioner": lambda out, name: blip(out, name, T.BlipForConditionalGeneration, "old"),
+    "blip_asker": lambda out, name: blip(out, name, T.BlipForQuestionAnswering, "new"),
+    "vilt_asker": vilt,
 }
 
 

@@ -7,8 +7,6 @@
 #include "base/text.h"
 #include "generate/generate_internal.h"
 
-enum { DEFAULT_NEW = 20 };
-
 /* ---- shared steps ---- */
 
 bool sn_run_is_eos(const sn_run *run, int32_t token) {
@@ -81,7 +79,7 @@ static sn_status set_lengths(sn_run *run) {
     if (positions > 0 && prompt >= positions)
         SN_FAIL(SN_ERR_USAGE, "the prompt has %lld tokens; the model can read %lld, so nothing can follow it", prompt, positions);
     run->most = g->max_new_tokens >= 0 ? run->prompt + g->max_new_tokens : g->max_length;
-    if (run->most < 0) run->most = run->prompt + DEFAULT_NEW;
+    if (run->most < 0) run->most = run->prompt + SN_DEFAULT_NEW_TOKENS;
     if (positions > 0 && run->most > positions) run->most = positions;
     if (run->most <= run->prompt)
         SN_FAIL(SN_ERR_USAGE, "the prompt has %lld tokens and \"max_length\" is %lld: raise it, or give \"max_new_tokens\"", prompt,

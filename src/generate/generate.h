@@ -24,7 +24,7 @@ typedef struct sn_decoder {
     bool fixed_rows;
 } sn_decoder;
 
-enum { SN_MOST_EOS = 8, SN_MOST_BEAMS = 1024 };
+enum { SN_MOST_EOS = 8, SN_MOST_BEAMS = 1024, SN_DEFAULT_NEW_TOKENS = 20 };
 /* generation_config.json's keys; -1 or NULL where a rule is off. */
 typedef struct sn_generation {
     int64_t max_length, max_new_tokens, min_length, min_new_tokens; /* lengths count the prompt; *_new_* do not, and win */

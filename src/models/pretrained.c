@@ -48,8 +48,8 @@ sn_params *sn_pretrained_params(const sn_pretrained *m) { return m->params; }
 
 /* ---- graphs ---- */
 
-/* A class token and the patches. */
-static int64_t picture_positions(const sn_page_config *c, const sn_page_sizes *s) {
+int64_t sn_pretrained_seen(const sn_pretrained *m, const sn_page_sizes *s) {
+    const sn_page_config *c = &m->c;
     int64_t patch = c->patch > 0 ? c->patch : 1;
     return 1 + (s->height ? s->height : c->image) / patch * ((s->width ? s->width : c->image) / patch);
 }
@@ -62,7 +62,7 @@ void sn_pretrained_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_siz
         int64_t texts = s->texts ? s->texts : s->rows;
         in->ids = sn_input(g, SN_I32, SN_SHAPE(texts, s->steps));
         in->types = sn_input(g, SN_I32, SN_SHAPE(texts, s->steps));
-        in->mask = sn_input(g, SN_I32, accepts & SN_IN_JOINT ? SN_SHAPE(texts, s->steps + picture_positions(c, s)) : SN_SHAPE(texts));
+        in->mask = sn_input(g, SN_I32, accepts & SN_IN_JOINT ? SN_SHAPE(texts, s->steps + sn_pretrained_seen(m, s)) : SN_SHAPE(texts));
     }
     if (accepts & SN_IN_IMAGE && s->height >= 0)
         in->pixels = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->height ? s->height : c->image, s->width ? s->width : c->image,

@@ -36,6 +36,8 @@ typedef struct sn_page_sizes {
     int64_t target_steps;  /* of a decoder; 0: none goes in */
     int64_t texts;         /* rows of text where they are not `rows`: a picture among many texts */
 } sn_page_sizes;
+/* Positions that a picture of this size has in a joint sequence (SN_IN_JOINT): a class token and the patches. */
+int64_t sn_pretrained_seen(const sn_pretrained *m, const sn_page_sizes *sizes);
 /* Inputs of these sizes for a graph of the caller's, in this order as far as the page accepts them: ids [N,T], types
  * [N,T], mask (lengths [N], or as SN_IN_JOINT says); pixels [N,H,W,C]; sound [N,frames,mels]; target [N,target_steps];
  * with `training` rows int64 [N] at the end. */

@@ -20,9 +20,9 @@ static sn_status one(sn_call *call, size_t i, const sn_generation *g, sn_encodin
     SN_TRY(prompt_ids(call, i, g, e));
     const int32_t *ids = e->count ? e->ids : &g->bos;
     int64_t n = e->count ? e->count : 1;
-    SN_TRY(sn_call_decoding(call, g, n, &d));
+    SN_TRY(sn_call_decoding(call, g, 1, n, &d));
     SN_TRY(sn_decoding_start(d, NULL, 0, 0, 0));
-    SN_TRY(sn_call_write(call, i, d, g, ids, n, &result));
+    SN_TRY(sn_call_write(call, i, 1, d, g, ids, n, &result));
     (void)json_object_set_new(result, "prompt", json_stringn_nocheck(call->items[i].text, call->items[i].bytes));
     return sn_call_give(call, i, result);
 }

@@ -15,49 +15,50 @@ sn_status sn_call_generation(const sn_call *call, const char *const *own, sn_gen
     return status;
 }
 
-sn_status sn_call_decoding(sn_call *call, const sn_generation *g, int64_t n, sn_decoding **out) {
-    enum { DEFAULT_LENGTH = 20 };
+sn_status sn_call_decoding(sn_call *call, const sn_generation *g, size_t rows, int64_t n, sn_decoding **out) {
     sn_page_decoder shape;
-    int64_t rows = g->num_beams > g->num_return_sequences ? g->num_beams : g->num_return_sequences;
-    int64_t need = g->max_new_tokens > 0 ? n + g->max_new_tokens : g->max_length > 0 ? g->max_length : DEFAULT_LENGTH;
+    int64_t each = g->num_beams > g->num_return_sequences ? g->num_beams : g->num_return_sequences;
+    int64_t need = g->max_new_tokens > 0 ? n + g->max_new_tokens : g->max_length > 0 ? g->max_length : n + SN_DEFAULT_NEW_TOKENS;
     SN_TRY(sn_pretrained_page(call->p->model)->decoder(sn_pretrained_config(call->p->model), &shape));
     if (need <= n) need = n + 1;
     if (shape.positions > 0 && need > shape.positions) need = shape.positions;
     if (need < n) SN_FAIL(SN_ERR_USAGE, "%lld tokens; the model has %lld positions", (long long)n, (long long)shape.positions);
-    return sn_work_decoding(call->work, rows, need, out);
+    return sn_work_decoding(call->work, (int64_t)rows * each, need, out);
 }
 
-typedef struct streaming {
+/* The texts of one call of sn_generate: `count` of each of `rows` items from `item` on. */
+typedef struct writing {
     sn_call *call;
-    size_t item;
-    sn_decode_stream stream;
+    size_t item, rows;
+    int64_t count;
+    sn_decode_stream *streams; /* [rows] */
+    sn_generated *texts;       /* [rows * count] */
     sn_status status;
-} streaming;
+} writing;
 
-/* The first sequence is streamed. */
+/* The first sequence of each item is streamed. */
 static int on_token(void *context, int64_t row, int32_t token) {
-    streaming *s = context;
-    const sn_listener *l = s->call->listener;
+    writing *w = context;
+    const sn_listener *l = w->call->listener;
     if (!l || !l->text) return 0;
     sn_buf text = {0};
-    if (row == 0) s->status = sn_decode_stream_next(&s->stream, token, &text);
-    int stop = s->status != SN_OK;
-    if (!stop && (text.size || row < 0)) stop = l->text(l->context, s->item, text.data ? text.data : "", text.size);
+    bool first = row >= 0 && row % w->count == 0;
+    int64_t item = row < 0 ? 0 : row / w->count;
+    if (first) w->status = sn_decode_stream_next(&w->streams[item], token, &text);
+    int stop = w->status != SN_OK;
+    if (!stop && (text.size || row < 0)) stop = l->text(l->context, w->item + (size_t)item, text.data ? text.data : "", text.size);
     sn_buf_free(&text);
     return stop;
 }
 
-static sn_status end_stream(streaming *s, bool told) {
-    const sn_listener *l = s->call->listener;
+static sn_status end_stream(writing *w, size_t row) {
+    const sn_listener *l = w->call->listener;
     sn_buf text = {0};
-    sn_status status = SN_OK;
-    if (told && l && l->text) {
-        status = sn_decode_stream_finish(&s->stream, &text);
-        if (status == SN_OK && text.size && l->text(l->context, s->item, text.data, text.size))
-            status = sn_fail(SN_ERR_CANCELLED, "stopped by the caller at item %zu", s->item + 1);
-    }
+    if (!l || !l->text) return SN_OK;
+    sn_status status = sn_decode_stream_finish(&w->streams[row], &text);
+    if (status == SN_OK && text.size && l->text(l->context, w->item + row, text.data, text.size))
+        status = sn_fail(SN_ERR_CANCELLED, "stopped by the caller at item %zu", w->item + row + 1);
     sn_buf_free(&text);
-    sn_decode_stream_free(&s->stream);
     return status;
 }
 
@@ -75,31 +76,45 @@ static sn_status text_of(const sn_pipeline *p, const sn_generated *g, json_t **o
     return status;
 }
 
-sn_status sn_call_write(sn_call *call, size_t i, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out) {
-    int64_t count = g->num_return_sequences;
-    streaming s = {.call = call, .item = i};
-    sn_generated *texts = sn_alloc((size_t)count, sizeof *texts);
-    sn_decoder decoder = sn_decoding_decoder(d);
+/* What item `row` of the writing became. */
+static sn_status result_of(const writing *w, size_t row, json_t **out) {
+    const sn_generated *texts = w->texts + (int64_t)row * w->count;
     json_t *others = json_array(), *one;
-    *out = NULL;
-    if (!texts || !others) {
-        sn_free(texts);
-        json_decref(others);
-        return SN_ERR_MEMORY;
-    }
-    sn_decode_stream_begin(&s.stream, call->p->tokenizer, true);
-    sn_status status = sn_generate(&decoder, g, 1, n, ids, on_token, &s, texts);
-    if (s.status != SN_OK) status = s.status;
-    sn_status ended = end_stream(&s, status == SN_OK);
-    if (status == SN_OK) status = ended;
-    if (status == SN_OK) status = text_of(call->p, &texts[0], out);
-    for (int64_t k = 1; status == SN_OK && k < count; k++) {
-        status = text_of(call->p, &texts[k], &one);
+    sn_status status = others ? text_of(w->call->p, texts, out) : SN_ERR_MEMORY;
+    for (int64_t k = 1; status == SN_OK && k < w->count; k++) {
+        status = text_of(w->call->p, &texts[k], &one);
         if (status == SN_OK) (void)json_array_append_new(others, one);
     }
-    if (status == SN_OK && count > 1) (void)json_object_set(*out, "others", others);
-    for (int64_t k = 0; k < count; k++) sn_free(texts[k].tokens);
-    sn_free(texts);
+    if (status == SN_OK && w->count > 1) (void)json_object_set(*out, "others", others);
     json_decref(others);
+    return status;
+}
+
+static sn_status write_all(writing *w, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out) {
+    sn_decoder decoder = sn_decoding_decoder(d);
+    sn_status status = sn_generate(&decoder, g, (int64_t)w->rows, n, ids, on_token, w, w->texts);
+    if (w->status != SN_OK) status = w->status;
+    for (size_t r = 0; status == SN_OK && r < w->rows; r++) status = end_stream(w, r);
+    for (size_t r = 0; status == SN_OK && r < w->rows; r++) status = result_of(w, r, &out[r]);
+    return status;
+}
+
+sn_status sn_call_write(sn_call *call, size_t i, size_t rows, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out) {
+    writing w = {.call = call, .item = i, .rows = rows, .count = g->num_return_sequences};
+    size_t all = rows * (size_t)w.count;
+    for (size_t r = 0; r < rows; r++) out[r] = NULL;
+    w.texts = sn_alloc(all, sizeof *w.texts);
+    w.streams = sn_alloc(rows, sizeof *w.streams);
+    sn_status status = w.texts && w.streams ? SN_OK : SN_ERR_MEMORY;
+    for (size_t r = 0; status == SN_OK && r < rows; r++) sn_decode_stream_begin(&w.streams[r], call->p->tokenizer, true);
+    if (status == SN_OK) status = write_all(&w, d, g, ids, n, out);
+    for (size_t r = 0; w.texts && w.streams && r < rows; r++) sn_decode_stream_free(&w.streams[r]);
+    for (size_t k = 0; w.texts && k < all; k++) sn_free(w.texts[k].tokens);
+    for (size_t r = 0; status != SN_OK && r < rows; r++) {
+        json_decref(out[r]);
+        out[r] = NULL;
+    }
+    sn_free(w.streams);
+    sn_free(w.texts);
     return status;
 }

@@ -1,5 +1,5 @@
-/* text_out.h: tasks that write text: the call's generation settings, one text (or several beams) out of a prompt or an
- * encoder's output, streamed while it comes. */
+/* text_out.h: tasks that write text: the call's generation settings, texts out of prompts or an encoder's
+ * output, streamed while they come. */
 #ifndef SN_PIPELINE_TEXT_OUT_H
 #define SN_PIPELINE_TEXT_OUT_H
 #include "generate/generate.h"
@@ -14,9 +14,10 @@
 
 /* Of the model's files, then of the call's options but those in `own` (NULL-terminated or NULL). */
 sn_status sn_call_generation(const sn_call *call, const char *const *own, sn_generation *out);
-/* Continues one prompt (ids [n]) of item i on a decoding session that was started. Streams the text to the listener and
- * gives {"text","tokens","score"} (with "others" for further sequences). */
-sn_status sn_call_write(sn_call *call, size_t i, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out);
-/* Rows and positions that a decoding session must have for a prompt of n tokens. */
-sn_status sn_call_decoding(sn_call *call, const sn_generation *g, int64_t n, sn_decoding **out);
+/* Continues the prompts (ids [rows][n]) of items i, i + 1, … on a decoding session that was started for that many inputs.
+ * Streams the texts to the listener and gives each item's {"text","tokens","score"} (with "others" for further sequences)
+ * into out [rows]. */
+sn_status sn_call_write(sn_call *call, size_t i, size_t rows, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out);
+/* A decoding session with room for as many prompts of n tokens. */
+sn_status sn_call_decoding(sn_call *call, const sn_generation *g, size_t rows, int64_t n, sn_decoding **out);
 #endif

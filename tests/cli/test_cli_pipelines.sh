@@ -2,7 +2,8 @@
 . ./lib.sh
 golden=$here/../golden/pipelines
 cd "$work" || exit 1
-cp -r "$golden"/sentences "$golden"/vit "$golden"/gpt2 "$golden"/captioner "$golden"/matcher "$golden"/p1.png "$golden"/p2.png .
+cp -r "$golden"/sentences "$golden"/vit "$golden"/gpt2 "$golden"/captioner "$golden"/matcher "$golden"/blip_asker \
+    "$golden"/vilt_asker "$golden"/p[123].png .
 
 exact tokenize 0 tokenize sentences "a red square" "Größe"
 exact tokenize_json 0 tokenize sentences --json --plain "a red"
@@ -37,6 +38,19 @@ says '"image":"p2.png"'
 code 0 caption captioner p1.png --beams 2 --max-length 8
 code 1 caption captioner p1.png nothing.png --max-length 6 --json
 says '{"schema":1,"item":2,"error":{"code":"io",'
+exact caption_several 0 caption captioner p1.png p2.png p3.png --num-beams 4 --max-length 16 --precision f32
+code 0 caption captioner p1.png p2.png p3.png --num-beams 4 --max-length 16 --precision f32 --batch-size 2
+must diff out <(sed 1d "$here"/expected/caption_several.txt)
+exact ask_writes 0 ask blip_asker p1.png "what colour is the circle?" "one or two?" --max-length 9 --precision f32
+exact ask_chooses 0 ask vilt_asker p1.png "what colour is the circle?" --top 3 --precision f32
+exact ask_chooses_often 0 ask vilt_asker p1.png "is it big" "one or two?" --top 2 --precision f32
+code 0 ask vilt_asker p2.png "is it big" --json
+says '"question":"is it big","image":"p2.png"'
+code 0 ask blip_asker p2.png --items texts --json --beams 2
+says '"question":"blue","image":"p2.png"'
+exact ask_missing_picture 1 ask vilt_asker nothing.png "is it big"
+exact ask_no_question 2 ask vilt_asker p1.png
+exact ask_cannot 1 ask captioner p1.png "is it big"
 exact embed_which_kind 2 embed matcher p1.png
 code 0 embed matcher p1.png p2.png --kind image -o m.npy -q
 code 0 embed matcher "red square" --kind text --prompt "a photo of a "

@@ -39,7 +39,7 @@ must test -z "$(ls -A taken)"
 code 0 --version
 must grep -qx 'sensorium [0-9]*\.[0-9]*\.[0-9]*' out
 code 0 help --man
-for command in inspect train evaluate predict features info verify convert bench embed caption generate tokenize help; do
+for command in inspect train evaluate predict features info verify convert bench embed caption ask generate tokenize help; do
     says "sensorium $command"
     must "$sensorium" $command --help >/dev/null
 done

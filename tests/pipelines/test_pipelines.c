@@ -229,26 +229,140 @@ static void text_equals_the_reference(void **state) {
     close_golden(&g);
 }
 
-static void captions_equal_the_reference(void **state) {
-    (void)state;
+/* The file of a run's picture and its question, if there is one. */
+static sn_item item_of(const json_t *run, char *file, size_t size) {
+    const json_t *question = json_object_get(run, "question");
+    (void)snprintf(file, size, ROOT "%s", json_string_value(json_object_get(run, "image")));
+    return (sn_item){.file = file, .text = json_string_value(question), .bytes = json_string_length(question)};
+}
+
+static void same_text(const json_t *got, const json_t *run, const char *key, size_t i) {
+    if (!json_equal(json_object_get(got, "tokens"), json_object_get(run, "tokens"))) {
+        char *text = json_dumps(got, 0), *want = json_dumps(run, 0);
+        fail_msg("run %zu: %s, not %s", i, text, want);
+    }
+    assert_true(json_equal(json_object_get(got, key), json_object_get(run, "text")));
+}
+
+/* Every run of a golden whose model writes; its text is under `key` of the answer. */
+static void writes_as_the_reference(const char *name, const char *task, const char *key) {
     golden g;
     json_t *run;
     size_t i;
-    open_golden("captioner", &g);
+    open_golden(name, &g);
     json_array_foreach(json_object_get(g.root, "runs"), i, run) {
         char file[512], *text;
-        (void)snprintf(file, sizeof file, ROOT "%s", json_string_value(json_object_get(run, "image")));
-        sn_item item = {.file = file};
+        sn_item item = item_of(run, file, sizeof file);
         char *options = json_dumps(json_object_get(run, "options"), 0);
-        assert_ok(sn_pipeline_answer(g.p, "caption", &item, options, &text));
+        assert_ok(sn_pipeline_answer(g.p, task, &item, options, &text));
         json_t *got = json_loads(text, JSON_ALLOW_NUL, NULL);
-        if (!json_equal(json_object_get(got, "tokens"), json_object_get(run, "tokens"))) fail_msg("run %zu, %s: %s", i, options, text);
-        assert_true(json_equal(json_object_get(got, "text"), json_object_get(run, "text")));
+        same_text(got, run, key, i);
         assert_string_equal(json_string_value(json_object_get(got, "image")), file);
+        if (item.text) assert_string_equal(json_string_value(json_object_get(got, "question")), item.text);
         json_decref(got);
         sn_string_free(text);
         free(options);
     }
+    close_golden(&g);
+}
+
+static void captions_equal_the_reference(void **state) {
+    (void)state;
+    writes_as_the_reference("captioner", "caption", "text");
+    writes_as_the_reference("blip_captioner", "caption", "text");
+}
+
+static void answers_equal_the_reference(void **state) {
+    (void)state;
+    writes_as_the_reference("blip_asker", "ask", "answer");
+}
+
+static int by_item(void *context, size_t item, const char *utf8, size_t bytes) {
+    stream *s = (stream *)context + item;
+    size_t used = strlen(s->text);
+    (void)snprintf(s->text + used, sizeof s->text - used, "%.*s", (int)bytes, utf8);
+    return 0;
+}
+
+/* Pictures of one size go through the model together, whatever the size of a batch: each gets its own caption, in order
+ * and streamed to its own item, around those that cannot be read. */
+static void captions_in_batches(void **state) {
+    (void)state;
+    static const char *const names[] = {"captioner", "blip_captioner"};
+    for (size_t n = 0; n < 2; n++) {
+        golden g;
+        json_t *run;
+        size_t i;
+        char files[MOST][512];
+        const json_t *runs[MOST], *options = NULL;
+        open_golden(names[n], &g);
+        json_array_foreach(json_object_get(g.root, "runs"), i, run) {
+            const json_t *its = json_object_get(run, "options");
+            if (!json_object_get(its, "num_beams") || (options && !json_equal(its, options))) continue;
+            options = its;
+            runs[g.n] = run;
+            g.items[g.n] = item_of(run, files[g.n], sizeof files[0]);
+            g.n++;
+        }
+        for (size_t k = 0; k < 4; k++, g.n++) { /* some of them again, and one that is not there */
+            runs[g.n] = k == 1 ? NULL : runs[k % 3];
+            g.items[g.n] = k == 1 ? (sn_item){.file = ROOT "nothing.png"} : g.items[(k) % 3];
+        }
+        for (int batch = 1; batch <= 8; batch++) {
+            json_t *all = json_array(), *given = json_deep_copy(options);
+            stream texts[MOST] = {0};
+            sn_listener listener = {.result = keep_all, .context = all}, watcher = {.text = by_item, .context = texts};
+            (void)json_object_set_new(given, "batch_size", json_integer(batch));
+            char *text = json_dumps(given, 0);
+            assert_fails(sn_pipeline_run(g.p, "caption", g.items, g.n, text, &listener), SN_ERR_IO, "item 5: ");
+            assert_fails(sn_pipeline_run(g.p, "caption", g.items, g.n, text, &watcher), SN_ERR_IO, "item 5: ");
+            assert_int_equal(json_array_size(all), g.n);
+            for (size_t k = 0; k < g.n; k++) {
+                const json_t *got = json_array_get(all, k);
+                assert_int_equal(json_integer_value(json_object_get(got, "item")), k + 1);
+                if (runs[k]) same_text(got, runs[k], "text", k);
+                else assert_non_null(json_object_get(got, "error"));
+                assert_string_equal(texts[k].text, runs[k] ? json_string_value(json_object_get(runs[k], "text")) : "");
+            }
+            free(text);
+            json_decref(given);
+            json_decref(all);
+        }
+        close_golden(&g);
+    }
+}
+
+static void choices_equal_the_reference(void **state) {
+    (void)state;
+    golden g;
+    json_t *run, *pair;
+    size_t i, k;
+    char file[512], *text;
+    open_golden("vilt_asker", &g);
+    json_array_foreach(json_object_get(g.root, "runs"), i, run) {
+        sn_item item = item_of(run, file, sizeof file);
+        assert_ok(sn_pipeline_answer(g.p, "ask", &item, i % 2 ? "{\"top\":3}" : NULL, &text));
+        json_t *got = json_loads(text, 0, NULL), *top = json_object_get(got, "top");
+        assert_int_equal(json_array_size(top), i % 2 ? 3 : 5);
+        json_array_foreach(top, k, pair) {
+            const json_t *want = json_array_get(json_object_get(run, "top"), k);
+            assert_string_equal(json_string_value(json_array_get(pair, 0)), json_string_value(json_array_get(want, 0)));
+            assert_true(fabs(json_number_value(json_array_get(pair, 1)) - json_number_value(json_array_get(want, 1))) < 1e-5);
+        }
+        assert_true(json_equal(json_object_get(got, "answer"), json_array_get(json_array_get(top, 0), 0)));
+        json_decref(got);
+        sn_string_free(text);
+    }
+    sn_item item = {.file = file};
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, NULL, &text), SN_ERR_USAGE, "a text is expected");
+    item = (sn_item){.text = "is it", .bytes = 5};
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, NULL, &text), SN_ERR_USAGE, "a picture is expected");
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"num_beams\":2}", &text), SN_ERR_USAGE, "chooses among its answers");
+    assert_fails(sn_pipeline_answer(g.p, "caption", &item, NULL, &text), SN_ERR_UNSUPPORTED, "a model of type vilt cannot do caption");
+    close_golden(&g);
+    open_golden("blip_asker", &g);
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"top\":2}", &text), SN_ERR_USAGE, "this model writes its answers");
+    assert_fails(sn_pipeline_answer(g.p, "caption", &item, NULL, &text), SN_ERR_UNSUPPORTED, "a model of type blip cannot do caption");
     close_golden(&g);
 }
 
@@ -303,6 +417,7 @@ int main(void) {
         cmocka_unit_test(vectors_equal_the_reference),  cmocka_unit_test(options_change_the_pooling), cmocka_unit_test(a_broken_item_is_told),
         cmocka_unit_test(tokens_equal_the_reference),   cmocka_unit_test(threads_share_a_pipeline),   cmocka_unit_test(pictures_equal_the_reference),
         cmocka_unit_test(text_equals_the_reference),    cmocka_unit_test(captions_equal_the_reference),
+        cmocka_unit_test(answers_equal_the_reference),  cmocka_unit_test(choices_equal_the_reference), cmocka_unit_test(captions_in_batches),
         cmocka_unit_test(both_sides_equal_the_reference), cmocka_unit_test(files_of_vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,7 @@ static void answer(const sn_page_build *b, sn_node pool) {
     x = sn_linear(b->g, sn_activation(b->g, SN_ACT_GELU, x), "3", b->c->classes, true, SN_ACT_NONE);
     sn_scope_pop(b->g);
     sn_page_give(b->out, "logits", x);
+    sn_page_give(b->out, "scores", sn_unary(b->g, SN_SIGMOID, x)); /* of each answer by itself: several may be right */
 }
 
 static void build(const sn_page_build *b) {
@@ -76,6 +77,7 @@ static sn_status check(sn_page_config *c) {
     return SN_OK;
 }
 
+static const char *const questions[] = {"ForQuestionAnswering", NULL};
 static const char *const ignored[] = {"*embeddings.position_ids", "*text_embeddings.token_type_ids", NULL};
 const sn_page sn_page_vilt = {.model_type = "vilt", .accepts = SN_IN_TEXT | SN_IN_IMAGE | SN_IN_JOINT, .prefix = "vilt", .keys = keys,
-                              .build = build, .ignored = ignored, .check = check};
+                              .build = build, .ignored = ignored, .check = check, .questions = questions};

@@ -1,0 +1,150 @@
+/* ask.c: a picture and a question about it -> the answer, written (BLIP) or chosen among those that the model knows (ViLT):
+ *
+ *   pixels [1,H,W,3], ids [1,T] -> encoder [1,T,E] -> decoder with its cache -> text
+ *                               -> scores [1,C] -> the best of config.json's id2label */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pipelines/text_out.h"
+
+static const char *const own[] = {"top", NULL};
+static const char *const keys[] = {"top", SN_GENERATION_KEYS, NULL};
+static const char *const score_names[] = {"scores", NULL};
+enum { TOP = 5, MOST_TOP = 1 << 20 };
+
+typedef struct asking {
+    sn_call *call;
+    bool writes;
+    sn_generation g; /* of those that write */
+    int64_t top;     /* of those that choose */
+} asking;
+
+/* ---- one question ---- */
+
+typedef struct question {
+    sn_text_list texts;
+    sn_text_batch batch;
+    sn_pictures pictures;
+    int32_t *joint; /* the mask over text and picture, where they are one sequence */
+    sn_feed feed;
+} question;
+
+static void question_free(question *q) {
+    sn_text_list_free(&q->texts);
+    sn_text_batch_free(&q->batch);
+    sn_pictures_free(&q->pictures);
+    sn_free(q->joint);
+}
+
+static sn_status prepare(const asking *a, size_t i, question *q) {
+    const sn_pipeline *p = a->call->p;
+    SN_TRY(sn_text_list_add(&q->texts, p, &a->call->items[i], i, NULL, sn_text_limit(p)));
+    SN_TRY(sn_text_batch_make(&q->texts, p, 0, 1, &q->batch));
+    SN_TRY(sn_pictures_make(a->call, i, 1, &q->pictures));
+    q->feed = (sn_feed){.kinds = SN_IN_TEXT | SN_IN_IMAGE, .ids = q->batch.ids, .types = q->batch.types, .lengths = q->batch.lengths,
+                        .pixels = q->pictures.values,
+                        .sizes = {.rows = 1, .steps = q->batch.steps, .height = q->pictures.height, .width = q->pictures.width}};
+    if (!sn_pipeline_accepts(p, SN_IN_JOINT)) return SN_OK;
+    int64_t all = q->batch.steps + sn_pretrained_seen(p->model, &q->feed.sizes);
+    q->joint = sn_alloc((size_t)all, sizeof *q->joint);
+    if (!q->joint) return SN_ERR_MEMORY;
+    for (int64_t k = 0; k < all; k++) q->joint[k] = 1;
+    q->feed.lengths = q->joint;
+    return SN_OK;
+}
+
+static sn_status write_answer(asking *a, size_t i, const question *q, json_t **out) {
+    sn_call *call = a->call;
+    sn_result encoded;
+    sn_decoding *d;
+    int32_t start = a->g.decoder_start >= 0 ? a->g.decoder_start : a->g.bos;
+    if (start < 0) SN_FAIL(SN_ERR_FORMAT, "%s: neither \"decoder_start_token_id\" nor \"bos_token_id\" is given", call->p->path);
+    SN_TRY(sn_work_encode(call->work, &q->feed, &encoded));
+    SN_TRY(sn_call_decoding(call, &a->g, 1, 1, &d));
+    SN_TRY(sn_decoding_start(d, encoded.data, 1, encoded.shape.dim[1], encoded.shape.dim[2]));
+    SN_TRY(sn_call_write(call, i, 1, d, &a->g, &start, 1, out));
+    (void)json_object_set(*out, "answer", json_object_get(*out, "text"));
+    (void)json_object_del(*out, "text");
+    return SN_OK;
+}
+
+/* ---- choosing ---- */
+
+typedef struct choice { int64_t index; float score; } choice;
+static int by_score(const void *a, const void *b) {
+    const choice *x = a, *y = b;
+    if (x->score > y->score || x->score < y->score) return x->score > y->score ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static json_t *label(const sn_pipeline *p, int64_t index) {
+    char key[32];
+    (void)snprintf(key, sizeof key, "%lld", (long long)index);
+    json_t *text = json_object_get(json_object_get(sn_pretrained_config(p->model)->json, "id2label"), key);
+    return json_is_string(text) ? json_incref(text) : json_sprintf("LABEL_%s", key);
+}
+
+static sn_status choose_answer(asking *a, const question *q, json_t **out) {
+    sn_result r;
+    SN_TRY(sn_work_run(a->call->work, &q->feed, score_names, &r));
+    int64_t n = r.shape.dim[1], most = a->top < n ? a->top : n;
+    for (int64_t k = 0; k < n; k++)
+        if (!isfinite(r.data[k])) SN_FAIL(SN_ERR_NUMERIC, "the score of answer %lld is not finite", (long long)k + 1);
+    choice *all = n > 0 ? sn_alloc((size_t)n, sizeof *all) : NULL;
+    json_t *top = json_array();
+    for (int64_t k = 0; all && k < n; k++) all[k] = (choice){k, r.data[k]};
+    if (all) qsort(all, (size_t)n, sizeof *all, by_score);
+    for (int64_t k = 0; all && k < most; k++)
+        (void)json_array_append_new(top, json_pack("[o, f]", label(a->call->p, all[k].index), (double)all[k].score));
+    *out = all && top ? json_pack("{s:o, s:f, s:O}", "answer", label(a->call->p, all[0].index), "score", (double)all[0].score, "top", top) : NULL;
+    json_decref(top);
+    sn_free(all);
+    return *out ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
+}
+
+static sn_status one(asking *a, size_t i) {
+    const sn_item *item = &a->call->items[i];
+    question q = {0};
+    json_t *result = NULL;
+    sn_status status = prepare(a, i, &q);
+    if (status == SN_OK) status = a->writes ? write_answer(a, i, &q, &result) : choose_answer(a, &q, &result);
+    question_free(&q);
+    SN_TRY(status);
+    (void)json_object_set_new(result, "question", json_stringn_nocheck(item->text, item->bytes));
+    if (item->file) (void)json_object_set_new(result, "image", json_string(item->file));
+    return sn_call_give(a->call, i, result);
+}
+
+/* ---- the task ---- */
+
+/* An option that the model's way of answering does not have is an error. */
+static sn_status settings(sn_call *call, asking *a) {
+    const char *key;
+    json_t *value;
+    *a = (asking){.call = call, .writes = sn_pretrained_writes(call->p->model)};
+    json_object_foreach((json_t *)(uintptr_t)call->options, key, value) {
+        bool top = !strcmp(key, "top");
+        if (a->writes && top) SN_FAIL(SN_ERR_USAGE, "\"top\": this model writes its answers, it does not choose");
+        if (!a->writes && !top) SN_FAIL(SN_ERR_USAGE, "\"%s\": this model chooses among its answers, it does not write", key);
+    }
+    SN_TRY(sn_options_int(call->options, "top", TOP, 1, MOST_TOP, &a->top));
+    return a->writes ? sn_call_generation(call, own, &a->g) : SN_OK;
+}
+
+static sn_status run(sn_call *call) {
+    asking a;
+    SN_TRY(settings(call, &a));
+    sn_status status = SN_OK;
+    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
+        status = one(&a, i);
+        if (status != SN_OK) status = sn_call_item_failed(call, i, status);
+    }
+    sn_generation_free(&a.g);
+    return status;
+}
+
+static bool fits(const sn_pipeline *p) {
+    return p->tokenizer && sn_pipeline_accepts(p, SN_IN_TEXT | SN_IN_IMAGE) && sn_pretrained_answers(p->model);
+}
+const sn_pipeline_task sn_pipeline_task_ask = {"ask", SN_NEED_MODEL | SN_NEED_TOKENIZER | SN_NEED_PICTURES, keys, fits, run};
