@@ -41,6 +41,14 @@ typedef struct sn_key {
     const char *only;    /* JSON */
 } sn_key;
 #define SN_KEY(name, kind, member, fallback) {name, SN_KEY_##kind, offsetof(sn_page_config, member), fallback, NULL}
+/* Keys that many families share; the defaults are each one's own. */
+#define SN_KEYS_BLOCKS(default_width, default_layers, default_heads, default_hidden, default_act, default_eps) \
+    SN_KEY("hidden_size", INT, size.width, default_width), SN_KEY("num_hidden_layers", INT, size.layers, default_layers), \
+    SN_KEY("num_attention_heads", INT, size.heads, default_heads), SN_KEY("intermediate_size", INT, size.hidden, default_hidden), \
+    SN_KEY("hidden_act", ACT, size.act, default_act), SN_KEY("layer_norm_eps", FLOAT, size.eps, default_eps)
+#define SN_KEYS_PICTURE(default_image, default_patch) \
+    SN_KEY("image_size", INT, image, default_image), SN_KEY("patch_size", INT, patch, default_patch), \
+    SN_KEY("num_channels", INT, channels, 3)
 #define SN_ONLY(name, json) {name, SN_KEY_ONLY, 0, 0, json}
 
 /* Nodes that exist on the way in; SN_NO_NODE where a model has no such input. */
@@ -152,6 +160,10 @@ sn_node sn_page_table(sn_graph *g, sn_node ids, const char *name, int64_t rows, 
 sn_node sn_page_positions(sn_graph *g, sn_node x, sn_node at, const char *name, int64_t rows, int64_t from);
 /* The first position of x [N,T,D] -> [N,D]. */
 sn_node sn_page_first(sn_graph *g, sn_node x);
+/* The same through "pooler.dense" and tanh -> "pooler_output"; SN_NO_NODE in a model without that layer. */
+sn_node sn_page_pooler(const sn_page_build *b, sn_node x);
+/* ViT's blocks, which ViLT has too (pages/vit.c). */
+extern const sn_blocks_spec sn_page_vit_blocks;
 /* ---- pictures: page_image.c ---- */
 /* in->pixels, which must have the size that the model was made for. */
 sn_node sn_page_pixels(const sn_page_build *b);

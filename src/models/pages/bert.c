@@ -11,10 +11,8 @@ static const sn_blocks_spec spec = {
               .out = "crossattention.output.dense", .norm = "crossattention.output.LayerNorm"},
     .up = "intermediate.dense", .down = "output.dense", .norm = "output.LayerNorm"};
 
-#define KEYS(words, padding, default_heads, default_dropout, kinds) \
-    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12), \
-    SN_KEY("num_attention_heads", INT, size.heads, default_heads), SN_KEY("intermediate_size", INT, size.hidden, 3072), \
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12), \
+#define KEYS(words, padding, heads, default_dropout, kinds) \
+    SN_KEYS_BLOCKS(768, 12, heads, 3072, SN_ACT_GELU, 1e-12), \
     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, default_dropout), SN_KEY("vocab_size", INT, vocabulary, words), \
     SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, kinds), \
     SN_KEY("pad_token_id", INT, pad, padding), SN_KEY("is_decoder", BOOL, flag[0], 0), \
@@ -59,15 +57,6 @@ static sn_node base(const sn_page_build *b, int64_t first, sn_node *words) {
     return x;
 }
 
-static sn_node pooled(const sn_page_build *b, sn_node x) {
-    if (!sn_page_has(b, "pooler.dense.weight", true)) return SN_NO_NODE;
-    sn_scope_push(b->g, "pooler");
-    sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "dense", b->c->size.width, true, SN_ACT_TANH);
-    sn_scope_pop(b->g);
-    sn_page_give(b->out, "pooler_output", y);
-    return y;
-}
-
 /* logits over the vocabulary with the word table as matrix and the parameter `bias` */
 static void tied(const sn_page_build *b, sn_node x, sn_node words, const char *bias) {
     sn_node shift = sn_param(b->g, bias, SN_SHAPE(b->c->vocabulary), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY});
@@ -104,7 +93,7 @@ static void build(const sn_page_build *b, const char *prefix, bool roberta) {
     bool words_head = sn_page_is(b, "ForMaskedLM") || is_generator(b);
     bool head = words_head || sn_page_is(b, "ForSequenceClassification") || sn_page_is(b, "ForTokenClassification");
     bool inside = sn_page_enter(b, prefix, "embeddings.word_embeddings.weight");
-    sn_node words, x = base(b, roberta ? b->c->pad + 1 : 0, &words), pool = pooled(b, x);
+    sn_node words, x = base(b, roberta ? b->c->pad + 1 : 0, &words), pool = sn_page_pooler(b, x);
     if (inside) sn_scope_pop(b->g);
     if (!head) return;
     if (words_head) masked_words(b, sn_page_last_only(b, x), words, roberta);

@@ -16,10 +16,7 @@ static const sn_blocks_spec spec = {
     .up = "mlp.fc1", .down = "mlp.fc2", .norm = "layer_norm2"};
 
 static const sn_key vision_keys[] = {
-    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),
-    SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-5),
-    SN_KEY("image_size", INT, image, 384), SN_KEY("patch_size", INT, patch, 16), SN_KEY("num_channels", INT, channels, 3), {NULL}};
+    SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-5), SN_KEYS_PICTURE(384, 16), {NULL}};
 static const sn_key keys[] = {SN_KEY("projection_dim", INT, projection, 512), SN_KEY("image_text_hidden_size", INT, space, 256),
                               SN_ONLY("tie_word_embeddings", "true"), {NULL}};
 

@@ -14,16 +14,11 @@ static const sn_blocks_spec spec = {
     .up = "mlp.fc1", .down = "mlp.fc2", .norm = "layer_norm2"};
 
 static const sn_key text_keys[] = {
-    SN_KEY("hidden_size", INT, size.width, 512), SN_KEY("num_hidden_layers", INT, size.layers, 12),
-    SN_KEY("num_attention_heads", INT, size.heads, 8), SN_KEY("intermediate_size", INT, size.hidden, 2048),
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_QUICK_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-5),
+    SN_KEYS_BLOCKS(512, 12, 8, 2048, SN_ACT_QUICK_GELU, 1e-5),
     SN_KEY("vocab_size", INT, vocabulary, 49408), SN_KEY("max_position_embeddings", INT, positions, 77),
     SN_KEY("projection_dim", INT, projection, 512), SN_KEY("eos_token_id", INT, eos, 49407), {NULL}};
 static const sn_key vision_keys[] = {
-    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),
-    SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_QUICK_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-5),
-    SN_KEY("image_size", INT, image, 224), SN_KEY("patch_size", INT, patch, 32), SN_KEY("num_channels", INT, channels, 3),
+    SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_QUICK_GELU, 1e-5), SN_KEYS_PICTURE(224, 32),
     SN_KEY("projection_dim", INT, projection, 512), {NULL}};
 static const sn_key keys[] = {SN_KEY("projection_dim", INT, projection, 512), {NULL}};
 

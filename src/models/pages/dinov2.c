@@ -14,9 +14,8 @@ static const sn_blocks_spec spec = {
     SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12), \
     SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("mlp_ratio", INT, ratio, 4), \
     SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-6), \
-    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("image_size", INT, image, 224), \
-    SN_KEY("patch_size", INT, patch, side), SN_KEY("num_channels", INT, channels, 3), SN_KEY("qkv_bias", BOOL, flag[0], 1), \
-    SN_KEY("use_swiglu_ffn", BOOL, flag[1], 0)
+    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEYS_PICTURE(224, side), \
+    SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_KEY("use_swiglu_ffn", BOOL, flag[1], 0)
 static const sn_key keys[] = {KEYS(14), {NULL}};
 static const sn_key register_keys[] = {KEYS(16), SN_KEY("num_register_tokens", INT, registers, 4), {NULL}};
 

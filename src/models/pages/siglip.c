@@ -10,14 +10,10 @@ static const sn_blocks_spec spec = {
     .self = {.q = "self_attn.q_proj", .k = "self_attn.k_proj", .v = "self_attn.v_proj", .out = "self_attn.out_proj", .norm = "layer_norm1"},
     .up = "mlp.fc1", .down = "mlp.fc2", .norm = "layer_norm2"};
 
-#define SIZES \
-    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12), \
-    SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072), \
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU_TANH), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-6)
+#define SIZES SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU_TANH, 1e-6)
 static const sn_key text_keys[] = {SIZES, SN_KEY("vocab_size", INT, vocabulary, 32000), SN_KEY("max_position_embeddings", INT, positions, 64),
                                    SN_KEY("projection_size", INT, projection, 0), {NULL}};
-static const sn_key vision_keys[] = {SIZES, SN_KEY("image_size", INT, image, 224), SN_KEY("patch_size", INT, patch, 16),
-                                     SN_KEY("num_channels", INT, channels, 3), SN_KEY("vision_use_head", BOOL, flag[0], 1), {NULL}};
+static const sn_key vision_keys[] = {SIZES, SN_KEYS_PICTURE(224, 16), SN_KEY("vision_use_head", BOOL, flag[0], 1), {NULL}};
 
 static void build_text(const sn_page_build *b) {
     const sn_page_config *c = b->c;

@@ -4,20 +4,11 @@
  * but the order of the hidden states depends on it. */
 #include "models/page.h"
 
-static const sn_blocks_spec spec = {
-    .layer = "encoder.layer.%d",
-    .self = {.q = "attention.attention.query", .k = "attention.attention.key", .v = "attention.attention.value",
-             .out = "attention.output.dense", .norm = "layernorm_before"},
-    .up = "intermediate.dense", .down = "output.dense", .norm = "layernorm_after"};
-
 static const sn_key keys[] = {
-    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),
-    SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12),
+    SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-12), SN_KEYS_PICTURE(384, 32),
     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("vocab_size", INT, vocabulary, 30522),
     SN_KEY("max_position_embeddings", INT, positions, 40), SN_KEY("type_vocab_size", INT, types, 2),
-    SN_KEY("modality_type_vocab_size", INT, space, 2), SN_KEY("image_size", INT, image, 384), SN_KEY("patch_size", INT, patch, 32),
-    SN_KEY("num_channels", INT, channels, 3), SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_ONLY("max_image_length", "-1"), {NULL}};
+    SN_KEY("modality_type_vocab_size", INT, space, 2), SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_ONLY("max_image_length", "-1"), {NULL}};
 
 /* -> [N,T+1+P,D] */
 static sn_node embed(const sn_page_build *b) {
@@ -54,20 +45,15 @@ static void answer(const sn_page_build *b, sn_node pool) {
 
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
-    sn_node hidden[SN_PAGE_LAYERS + 1], pool = SN_NO_NODE;
-    sn_blocks_spec as = spec;
+    sn_node hidden[SN_PAGE_LAYERS + 1];
+    sn_blocks_spec as = sn_page_vit_blocks;
     as.bare_qkv = !c->flag[0];
     bool inside = sn_page_enter(b, "vilt", "embeddings.cls_token");
     sn_blocks_io io = {.mask = b->in->mask, .hidden = hidden, .rows = b->in->rows};
     sn_node x = sn_layernorm(b->g, sn_blocks(b->g, &as, &c->size, embed(b), &io), "layernorm", c->size.eps);
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
-    if (sn_page_has(b, "pooler.dense.weight", true)) {
-        sn_scope_push(b->g, "pooler");
-        pool = sn_linear(b->g, sn_page_first(b->g, x), "dense", c->size.width, true, SN_ACT_TANH);
-        sn_scope_pop(b->g);
-        sn_page_give(b->out, "pooler_output", pool);
-    }
+    sn_node pool = sn_page_pooler(b, x);
     if (inside) sn_scope_pop(b->g);
     if (sn_page_is(b, "ForQuestionAnswering")) answer(b, pool);
 }

@@ -2,18 +2,15 @@
  * DeiT (Touvron et al. 2020) is the same with a distillation token after the class token. */
 #include "models/page.h"
 
-static const sn_blocks_spec spec = {
+const sn_blocks_spec sn_page_vit_blocks = {
     .layer = "encoder.layer.%d",
     .self = {.q = "attention.attention.query", .k = "attention.attention.key", .v = "attention.attention.value",
              .out = "attention.output.dense", .norm = "layernorm_before"},
     .up = "intermediate.dense", .down = "output.dense", .norm = "layernorm_after"};
 
 static const sn_key keys[] = {
-    SN_KEY("hidden_size", INT, size.width, 768), SN_KEY("num_hidden_layers", INT, size.layers, 12),
-    SN_KEY("num_attention_heads", INT, size.heads, 12), SN_KEY("intermediate_size", INT, size.hidden, 3072),
-    SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12),
-    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("image_size", INT, image, 224),
-    SN_KEY("patch_size", INT, patch, 16), SN_KEY("num_channels", INT, channels, 3), SN_KEY("qkv_bias", BOOL, flag[0], 1), {NULL}};
+    SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-12), SN_KEYS_PICTURE(224, 16),
+    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("qkv_bias", BOOL, flag[0], 1), {NULL}};
 
 static sn_node embed(const sn_page_build *b, bool distilled) {
     const sn_page_config *c = b->c;
@@ -42,7 +39,7 @@ static void two_heads(const sn_page_build *b, sn_node x) {
 static void build(const sn_page_build *b, const char *prefix, bool distilled) {
     const sn_page_config *c = b->c;
     sn_node hidden[SN_PAGE_LAYERS + 1];
-    sn_blocks_spec as = spec;
+    sn_blocks_spec as = sn_page_vit_blocks;
     as.bare_qkv = !c->flag[0];
     bool inside = sn_page_enter(b, prefix, "embeddings.cls_token");
     sn_blocks_io io = {.mask = SN_NO_NODE, .hidden = hidden, .rows = b->in->rows};
@@ -50,11 +47,7 @@ static void build(const sn_page_build *b, const char *prefix, bool distilled) {
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     x = sn_layernorm(b->g, x, "layernorm", c->size.eps);
     sn_page_give(b->out, "last_hidden_state", x);
-    if (sn_page_has(b, "pooler.dense.weight", true)) {
-        sn_scope_push(b->g, "pooler");
-        sn_page_give(b->out, "pooler_output", sn_linear(b->g, sn_page_first(b->g, x), "dense", c->size.width, true, SN_ACT_TANH));
-        sn_scope_pop(b->g);
-    }
+    (void)sn_page_pooler(b, x);
     if (inside) sn_scope_pop(b->g);
     if (sn_page_is(b, "ForImageClassification"))
         sn_page_give(b->out, "logits", sn_linear(b->g, sn_page_first(b->g, x), "classifier", c->classes, true, SN_ACT_NONE));
