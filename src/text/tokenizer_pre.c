@@ -67,13 +67,14 @@ static void turn_pieces(sn_tok_work *w) {
 
 typedef enum behaviour { REMOVED, ISOLATED, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, CONTIGUOUS, BEHAVIOURS } behaviour;
 
-/* A stream of stretches, delimiter or not, that cover a piece. */
+/* A stream of stretches, delimiter or not, that cover a piece from its begin. */
 typedef struct cutter {
     sn_tok_pieces *out;
     behaviour behaviour;
     bool invert;
     bool have, was;      /* an open stretch; the one before was a delimiter */
     uint32_t begin, end; /* the open stretch */
+    uint32_t from;       /* behind the last delimiter */
 } cutter;
 
 static sn_status flush(cutter *c) {
@@ -102,6 +103,17 @@ static sn_status stretch(cutter *c, uint32_t begin, uint32_t end, bool delimiter
     return SN_OK;
 }
 
+static sn_status delimiter_at(cutter *c, uint32_t begin, uint32_t end) {
+    if (c->from < begin) SN_TRY(stretch(c, c->from, begin, false));
+    c->from = end;
+    return stretch(c, begin, end, true);
+}
+
+static sn_status piece_ends(cutter *c, uint32_t end) {
+    if (c->from < end) SN_TRY(stretch(c, c->from, end, false));
+    return flush(c);
+}
+
 /* Cuts every piece where a character has one of `bits`; each such character is a delimiter by itself. */
 static sn_status cut_by_class(const sn_tokenizer *t, sn_tok_work *w, unsigned bits, behaviour how) {
     const char *s = w->text.data;
@@ -112,20 +124,13 @@ static sn_status cut_by_class(const sn_tokenizer *t, sn_tok_work *w, unsigned bi
             SN_TRY(sn_tok_piece_add(&w->finer, p.begin, p.end, p.id));
             continue;
         }
-        cutter c = {.out = &w->finer, .behaviour = how};
-        uint32_t from = p.begin;
+        cutter c = {.out = &w->finer, .behaviour = how, .from = p.begin};
         for (uint32_t at = p.begin; at < p.end;) {
             unsigned n;
-            bool delimiter = sn_tok_bits(&t->unicode, sn_tok_code(s + at, &n)) & bits;
-            if (delimiter) {
-                if (from < at) SN_TRY(stretch(&c, from, at, false));
-                SN_TRY(stretch(&c, at, at + n, true));
-                from = at + n;
-            }
+            if (sn_tok_bits(&t->unicode, sn_tok_code(s + at, &n)) & bits) SN_TRY(delimiter_at(&c, at, at + n));
             at += n;
         }
-        if (from < p.end) SN_TRY(stretch(&c, from, p.end, false));
-        SN_TRY(flush(&c));
+        SN_TRY(piece_ends(&c, p.end));
     }
     turn_pieces(w);
     return SN_OK;
@@ -141,16 +146,10 @@ static sn_status cut_by_pattern(const sn_tokenizer *t, sn_tok_work *w, const sn_
             continue;
         }
         SN_TRY(sn_tok_pattern_find(t, pattern, w, w->text.data + p.begin, p.end - p.begin));
-        cutter c = {.out = &w->finer, .behaviour = how, .invert = invert};
-        uint32_t from = p.begin;
-        for (size_t m = 0; m < w->match_count; m++) {
-            uint32_t begin = p.begin + w->matches[2 * m], end = p.begin + w->matches[2 * m + 1];
-            if (from < begin) SN_TRY(stretch(&c, from, begin, false));
-            SN_TRY(stretch(&c, begin, end, true));
-            from = end;
-        }
-        if (from < p.end) SN_TRY(stretch(&c, from, p.end, false));
-        SN_TRY(flush(&c));
+        cutter c = {.out = &w->finer, .behaviour = how, .invert = invert, .from = p.begin};
+        for (size_t m = 0; m < w->match_count; m++)
+            SN_TRY(delimiter_at(&c, p.begin + w->matches[2 * m], p.begin + w->matches[2 * m + 1]));
+        SN_TRY(piece_ends(&c, p.end));
     }
     turn_pieces(w);
     return SN_OK;
