@@ -189,6 +189,7 @@ def families():
     yield "vilt_answers", shuffled(T.ViltForQuestionAnswering)(vilt), joint_inputs(), ["logits"]
     yield "gpt2_lm", T.GPT2LMHeadModel(gpt2()), text_inputs(lengths=(7, 5), takes_types=False), ["logits"]
     yield from blips()
+    yield from visual_berts()
 
 
 def captioner(decoder, **encoder):
@@ -269,6 +270,33 @@ def blips():
     yield "blip", Base(config), pair_inputs(), ["logits_per_image", "multimodal_embeds"]
 
 
+def visual_berts():
+    config = T.VisualBertConfig(**SMALL_TEXT, visual_embedding_dim=5, pad_token_id=0, num_labels=3)
+    yield "visual_bert", T.VisualBertModel(config), region_inputs(), ["last_hidden_state", "pooler_output"]
+    yield "visual_bert_pretraining", T.VisualBertForPreTraining(config), region_inputs(), ["prediction_logits", "seq_relationship_logits"]
+    yield "visual_bert_answers", T.VisualBertForQuestionAnswering(config), region_inputs(), ["logits"]
+    yield "visual_bert_reasoning", T.VisualBertForVisualReasoning(config), region_inputs(), ["logits"]
+    yield "visual_bert_choices", Choices(config), region_inputs(), ["logits"]
+
+
+class Choices(T.VisualBertForMultipleChoice):
+    """The rows are the choices of one picture."""
+    def forward(self, **given):
+        given = {k: v[None] if torch.is_tensor(v) else v for k, v in given.items()}
+        out = super().forward(**given)
+        return {"logits": out.logits.reshape(-1, 1), "hidden_states": out.hidden_states}
+
+
+def region_inputs(regions=3, width=5):
+    """Text and a detector's features as one sequence; the second picture has a region less."""
+    given, saved = text_inputs()
+    features = torch.randn(N, regions, width)
+    seen = torch.ones(N, regions, dtype=torch.long)
+    seen[1, regions - 1] = 0
+    mask = torch.cat([given["attention_mask"], seen], 1)
+    return {**given, "visual_embeds": features, "visual_attention_mask": seen}, {**saved, "in.regions": features, "in.mask": mask.int()}
+
+
 class Answers(T.BlipForQuestionAnswering):
     """forward keeps the logits of the answer to itself. Each question is asked alone: Transformers 5 does not hand the mask of
     a padded question on to the cross-attention."""
@@ -298,7 +326,7 @@ class Base(T.BlipModel):
 
 
 Answers.__name__, Retrieval.__name__ = "BlipForQuestionAnswering", "BlipForImageTextRetrieval"  # what is saved
-Base.__name__ = "BlipModel"
+Base.__name__, Choices.__name__ = "BlipModel", "VisualBertForMultipleChoice"
 
 
 def fill(model):
@@ -362,6 +390,8 @@ def make(place, model, inputs, wanted):
         if "in.mask" in saved and saved["in.mask"].dim() == 1 and got[key].dim() == 3 and got[key].shape[1] == STEPS:  # padding is nobody's business
             for row, n in enumerate(saved["in.mask"]):
                 saved["dy." + key][row, n:] = 0
+        if "in.mask" in saved and saved["in.mask"].dim() == 2 and got[key].shape[:2] == saved["in.mask"].shape:
+            saved["dy." + key] *= saved["in.mask"][..., None]
         loss = loss + (got[key] * saved["dy." + key]).sum()
     loss.backward()
     saved.update({"grad." + k: v for k, v in published(model, {k: p.grad for k, p in parameters.items()}).items()})

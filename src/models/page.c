@@ -191,7 +191,7 @@ bool sn_page_enter(const sn_page_build *b, const char *prefix, const char *any) 
 
 sn_page_in sn_page_in_none(void) {
     sn_page_in in = {.cross_keys = NULL};
-    sn_node *const nodes[] = {&in.ids, &in.types, &in.mask, &in.first, &in.pixels, &in.sound, &in.target, &in.encoded, &in.encoded_mask,
+    sn_node *const nodes[] = {&in.ids, &in.types, &in.mask, &in.first, &in.pixels, &in.regions, &in.sound, &in.target, &in.encoded, &in.encoded_mask,
                               &in.rows};
     for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) *nodes[i] = SN_NO_NODE;
     return in;

@@ -20,7 +20,7 @@ typedef struct sn_page_config {
     int64_t image, patch, channels;               /* pictures */
     int64_t mels, decoder_layers, decoder_heads, decoder_hidden, target_positions;
     int64_t projection, space, classes, pad, eos; /* projection, space: widths where towers meet */
-    int64_t ratio, registers;
+    int64_t ratio, registers, region;             /* region: width of a region's features */
     bool flag[4];
     const json_t *json;                           /* the object itself, for what is rare */
     const struct sn_page *page;
@@ -28,8 +28,8 @@ typedef struct sn_page_config {
 } sn_page_config;
 
 /* JOINT: text and picture are one sequence, the text first; the mask is int32 [N,T+S] over both, with S the picture's
- * positions: a class token and a patch each. */
-enum sn_page_accepts { SN_IN_IMAGE = 1, SN_IN_SOUND = 2, SN_IN_TEXT = 4, SN_IN_TARGET = 8, SN_IN_JOINT = 16 };
+ * positions: a class token and a patch each, or its regions. */
+enum sn_page_accepts { SN_IN_IMAGE = 1, SN_IN_SOUND = 2, SN_IN_TEXT = 4, SN_IN_TARGET = 8, SN_IN_JOINT = 16, SN_IN_REGIONS = 32 };
 
 /* ONLY: a key that is not read; what it says must be `only`, since the page computes nothing else. */
 typedef enum sn_key_kind { SN_KEY_INT, SN_KEY_FLOAT, SN_KEY_BOOL, SN_KEY_ACT, SN_KEY_ONLY } sn_key_kind;
@@ -56,6 +56,7 @@ typedef struct sn_page_in {
     sn_node ids, types, mask;  /* int32 [N,T], [N,T], lengths [N] or [N,T] */
     sn_node first;             /* int32 [N,T]: positions, where they do not count from 0 (decoding) */
     sn_node pixels;            /* f32 [N,H,W,C], normalised */
+    sn_node regions;           /* f32 [N,R,V]: a detector's features of parts of a picture */
     sn_node sound;             /* f32 [N,frames,mels] */
     sn_node target;            /* int32 [N,T]: the decoder's ids */
     sn_node encoded;           /* [N,S,D]: the encoder's output, where the decoder runs alone */

@@ -50,6 +50,7 @@ sn_params *sn_pretrained_params(const sn_pretrained *m) { return m->params; }
 
 int64_t sn_pretrained_seen(const sn_pretrained *m, const sn_page_sizes *s) {
     const sn_page_config *c = &m->c;
+    if (m->page->accepts & SN_IN_REGIONS) return s->regions;
     int64_t patch = c->patch > 0 ? c->patch : 1;
     return 1 + (s->height ? s->height : c->image) / patch * ((s->width ? s->width : c->image) / patch);
 }
@@ -67,6 +68,7 @@ void sn_pretrained_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_siz
     if (accepts & SN_IN_IMAGE && s->height >= 0)
         in->pixels = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->height ? s->height : c->image, s->width ? s->width : c->image,
                                                   c->channels ? c->channels : 3));
+    if (accepts & SN_IN_REGIONS && s->regions > 0) in->regions = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->regions, c->region));
     if (accepts & SN_IN_SOUND && s->frames > 0) in->sound = sn_input(g, SN_F32, SN_SHAPE(s->rows, s->frames, c->mels));
     if (accepts & SN_IN_TARGET && s->target_steps > 0) in->target = sn_input(g, SN_I32, SN_SHAPE(s->rows, s->target_steps));
     if (training) in->rows = sn_input(g, SN_I64, SN_SHAPE(s->rows));
@@ -203,7 +205,7 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     sn_page_in in;
     sn_page_out *out = sn_alloc(1, sizeof *out);
     if (!out) return SN_ERR_MEMORY;
-    sn_page_sizes least = {.rows = 1, .steps = 2, .frames = 2 * m->c.positions, .target_steps = 2};
+    sn_page_sizes least = {.rows = 1, .steps = 2, .regions = 1, .frames = 2 * m->c.positions, .target_steps = 2};
     sn_status status = graph(m, weights, &m->folds, &least, false, &g, &in, out);
     sn_free(out);
     if (status != SN_OK) return status;

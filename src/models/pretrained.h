@@ -32,14 +32,15 @@ sn_params *sn_pretrained_params(const sn_pretrained *m);
 typedef struct sn_page_sizes {
     int64_t rows, steps;   /* text; steps 0: none goes in */
     int64_t height, width; /* pictures; 0: the config's; -1: none goes in */
+    int64_t regions;       /* of a picture; 0: none go in */
     int64_t frames;        /* sound; 0: none goes in */
     int64_t target_steps;  /* of a decoder; 0: none goes in */
     int64_t texts;         /* rows of text where they are not `rows`: a picture among many texts */
 } sn_page_sizes;
-/* Positions that a picture of this size has in a joint sequence (SN_IN_JOINT): a class token and the patches. */
+/* Positions that a picture has in a joint sequence (SN_IN_JOINT): a class token and the patches, or its regions. */
 int64_t sn_pretrained_seen(const sn_pretrained *m, const sn_page_sizes *sizes);
 /* Inputs of these sizes for a graph of the caller's, in this order as far as the page accepts them: ids [N,T], types
- * [N,T], mask (lengths [N], or as SN_IN_JOINT says); pixels [N,H,W,C]; sound [N,frames,mels]; target [N,target_steps];
+ * [N,T], mask (lengths [N], or as SN_IN_JOINT says); pixels [N,H,W,C]; regions [N,R,V]; sound [N,frames,mels]; target [N,target_steps];
  * with `training` rows int64 [N] at the end. */
 void sn_pretrained_inputs(const sn_pretrained *m, sn_graph *g, const sn_page_sizes *sizes, bool training, sn_page_in *in);
 /* A graph with its inputs made, and the whole model built on them. */

@@ -50,7 +50,7 @@ static void open_golden(golden *t) {
     if (!first) first = sn_weights_find(t->values, "in.pixels");
     if (!first) first = sn_weights_find(t->values, "in.sound");
     sn_page_sizes sizes = {.rows = first->type.shape.dim[0], .steps = dim(t, "ids", 1), .height = dim(t, "pixels", 1),
-                           .width = dim(t, "pixels", 2), .frames = dim(t, "sound", 1), .target_steps = dim(t, "target", 1)};
+                           .width = dim(t, "pixels", 2), .regions = dim(t, "regions", 1), .frames = dim(t, "sound", 1), .target_steps = dim(t, "target", 1)};
     assert_ok(sn_pretrained_graph(t->model, &sizes, false, &t->g, &t->in, &t->out));
 }
 
@@ -129,7 +129,7 @@ static void run(golden *t) {
     t->memory = sn_pages(t->bytes);
     sn_runner_lend(t->runner, t->memory);
     const struct { const char *name; sn_node node; } given[] = {{"ids", in.ids}, {"types", in.types}, {"mask", in.mask},
-                                                               {"pixels", in.pixels}, {"sound", in.sound}, {"target", in.target}};
+                                                               {"pixels", in.pixels}, {"regions", in.regions}, {"sound", in.sound}, {"target", in.target}};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
         if (given[i].node.id < 0) continue;
         const sn_tensor_view *v = value(t, "in.", given[i].name);
