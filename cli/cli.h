@@ -23,6 +23,7 @@ typedef enum cli_option_id {
 #undef OPTION
     OPT_COUNT
 } cli_option_id;
+_Static_assert(OPT_COUNT <= 64, "a command's options are bits of one word");
 
 typedef enum cli_option_kind {
     CLI_FLAG,   /* true */
@@ -187,6 +188,7 @@ int cli_bench(const cli_args *args);
 int cli_embed(const cli_args *args);
 int cli_caption(const cli_args *args);
 int cli_ask(const cli_args *args);
+int cli_transcribe(const cli_args *args);
 int cli_generate(const cli_args *args);
 int cli_tokenize(const cli_args *args);
 int cli_help(const cli_args *args);

@@ -65,7 +65,7 @@ void cli_print_help(FILE *to, const cli_command *command) {
     }
     fprintf(to, "sensorium %s: %s\n\n", sn_version(), about);
     for (int i = 0; i < cli_command_count; i++)
-        fprintf(to, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].summary);
+        fprintf(to, "  %-10s %s\n", cli_commands[i].name, cli_commands[i].summary);
     fprintf(to, "\nFirst steps:\n"
                 "  sensorium inspect  mydata.csv\n"
                 "  sensorium train    mydata.csv --target COLUMN -o mymodel\n"

@@ -156,6 +156,7 @@ typedef struct sn_listener {
     /* Text of item `item` as soon as it is certain, whole characters; a non-zero answer cancels. */
     int (*text)(void *context, size_t item, const char *utf8, size_t bytes);
     void *context;
+    sn_row_fn *part; /* a part of an item is done, such as a segment of "transcribe": its JSON, with "item" */
 } sn_listener;
 
 /* Does `task` for each of n items. A failing item is reported and the others go on; then the first failure is returned.
@@ -171,7 +172,14 @@ typedef struct sn_listener {
  *                 together, so that their texts are told in turns. options: also "batch_size" (8)
  *   "ask"         a question (text) about a picture (file or rgb) -> {"answer","score","question","image"}; from a model
  *                 that writes, as BLIP, with "tokens" and "generate"'s options; from one that chooses among its answers,
- *                 as ViLT, with "top":[[answer,score]…], best first, option "top" (5) of them */
+ *                 as ViLT, with "top":[[answer,score]…], best first, option "top" (5) of them
+ *   "transcribe"  a sound -> {"text","seconds","segments":[{"id","start","end","text","tokens":[ids],"temperature",
+ *                 "avg_logprob","compression_ratio","no_speech_prob"}],"language","language_probability","audio"} (times
+ *                 in seconds; language as far as the model knows several). options: "language" (its code; absent: it is
+ *                 detected), "task" ("transcribe", "translate": into English), "return_timestamps" (true: times below
+ *                 those of 30 s windows, also in short sounds), "prompt" (a text that might have come before),
+ *                 "condition_on_prev_tokens", "temperature" (a number or a list: tried in turn until good enough),
+ *                 "logprob_threshold", "compression_ratio_threshold", "no_speech_threshold", and generation's keys */
 SN_API sn_status sn_pipeline_run(const sn_pipeline *pipeline, const char *task, const sn_item *items, size_t n,
                                  const char *options, const sn_listener *listener);
 /* The same for one item, with its result as JSON. */

@@ -38,12 +38,17 @@ def word_pieces():
                                      mask_token="[MASK]", model_max_length=24)
 
 
-def byte_pairs():
+def byte_level(special):
     t = Tokenizer(models.BPE())
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     t.decoder = decoders.ByteLevel()
-    t.train_from_iterator(SPOKEN, trainers.BpeTrainer(vocab_size=300, special_tokens=["<|endoftext|>"],
+    t.train_from_iterator(SPOKEN, trainers.BpeTrainer(vocab_size=300, special_tokens=special,
                                                       initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return t
+
+
+def byte_pairs():
+    t = byte_level(["<|endoftext|>"])
     return T.PreTrainedTokenizerFast(tokenizer_object=t, bos_token="<|endoftext|>", eos_token="<|endoftext|>",
                                      unk_token="<|endoftext|>", pad_token="<|endoftext|>")
 
@@ -243,6 +248,96 @@ def vilt(out, name):
     write(os.path.join(out, name + ".json"), {"runs": runs})
 
 
+RATE = 16000
+MARKS = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|zh|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>",
+         "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
+
+
+def sound(samples, salt):
+    """Square waves and noise in steps of 2^-14, so that a test makes the very same; the last fifth is silent."""
+    import numpy
+    n = numpy.arange(samples, dtype=numpy.int64)
+    block = n // 6000 + salt
+    wave = ((n // (20 + block * 37 % 150)) % 2 * 2 - 1) * (1 + block * 13 % 7) * 512
+    noise = ((n * 1103515245 + 12345 * salt) >> 16) % 256 * (block % 3)
+    return (numpy.where(n < samples * 4 // 5, wave + noise, 0) / 16384).astype(numpy.float32)
+
+
+def listener(out, name):
+    """Whisper with windows of 30 s. The words' rows of the table are stronger than those of the times, which are many."""
+    tokenizer = byte_level([])
+    tokenizer.add_special_tokens(MARKS)
+    tokenizer = T.PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=MARKS[0], eos_token=MARKS[0], pad_token=MARKS[0],
+                                          additional_special_tokens=MARKS[1:])
+    at = {m: tokenizer.convert_tokens_to_ids(m) for m in MARKS[1:]}
+    eos, stamps = tokenizer.convert_tokens_to_ids(MARKS[0]), at["<|notimestamps|>"] + 1
+    vocabulary = stamps + 1501
+    config = T.WhisperConfig(vocab_size=vocabulary, num_mel_bins=20, d_model=16, encoder_layers=2, decoder_layers=2,
+                             encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24,
+                             max_source_positions=1500, max_target_positions=40, decoder_start_token_id=at["<|startoftranscript|>"],
+                             eos_token_id=eos, pad_token_id=eos, bos_token_id=eos, suppress_tokens=None, begin_suppress_tokens=None)
+    model = T.WhisperForConditionalGeneration(config)
+    sinusoids = model.model.encoder.embed_positions.weight.detach().clone()
+    lively(model)
+    with torch.no_grad():
+        model.model.encoder.embed_positions.weight.copy_(sinusoids)
+        for p in [model.model.encoder.conv1.weight] + [p for p in model.model.decoder.layers.parameters() if p.dim() > 1]:
+            p.mul_(2.5)
+        table = model.model.decoder.embed_tokens.weight
+        table[:stamps] = torch.nn.functional.normalize(table[:stamps]) * 2.2
+        table[eos] *= 1.3
+        step = torch.arange(1501)[:, None] / 200 + torch.arange(16) * 0.7
+        table[stamps:] = 0.55 * torch.sin(step) + 0.05 * table[stamps:]
+    model = model.to(torch.float16).to(torch.float32)
+    model.generation_config = T.GenerationConfig(
+        decoder_start_token_id=at["<|startoftranscript|>"], bos_token_id=eos, eos_token_id=eos, pad_token_id=eos, max_length=40,
+        no_timestamps_token_id=stamps - 1, max_initial_timestamp_index=50, is_multilingual=True, return_timestamps=False,
+        prev_sot_token_id=at["<|startofprev|>"], lang_to_id={m: at[m] for m in MARKS[2:5]},
+        task_to_id={"translate": at["<|translate|>"], "transcribe": at["<|transcribe|>"]},
+        suppress_tokens=[at[m] for m in MARKS[1:10]], begin_suppress_tokens=[eos])
+    processor = T.WhisperFeatureExtractor(feature_size=20)
+    folder = os.path.join(out, name)
+    tokenizer.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    off = {"temperature": 0.0, "logprob_threshold": -1e9, "no_speech_threshold": 1.0, "compression_ratio_threshold": 1e9}
+    runs = []
+    for samples, salt, options in [
+            (3 * RATE, 1, {"language": "en", "task": "transcribe"}), (3 * RATE, 2, {"language": "de", "task": "translate"}),
+            (7 * RATE, 3, {"task": "transcribe"}), (7 * RATE, 5, {"task": "transcribe", "num_beams": 3}),
+            (11 * RATE, 8, {"task": "transcribe", "return_timestamps": True}), (30 * RATE, 4, {"task": "transcribe", "return_timestamps": True}),
+            (41 * RATE + 777, 6, {"task": "transcribe", "return_timestamps": True}),
+            (70 * RATE, 7, {"language": "zh", "task": "transcribe", "return_timestamps": True, "condition_on_prev_tokens": True}),
+            (64 * RATE, 9, {"task": "translate", "return_timestamps": True, "num_beams": 2, "condition_on_prev_tokens": True}),
+            (95 * RATE, 10, {"task": "transcribe", "return_timestamps": True, "no_speech_threshold": 0.0, "logprob_threshold": -2.6})]:
+        pcm = sound(samples, salt)
+        chunk = samples <= 30 * RATE
+        given = processor(pcm, sampling_rate=RATE, return_tensors="pt", **({} if chunk else {"truncation": False, "padding": "longest"}))
+        with torch.no_grad():
+            made = model.generate(given["input_features"], return_segments=True, do_sample=False, **{**off, **options})
+            language = tokenizer.convert_ids_to_tokens(model.detect_language(given["input_features"][:, :, :3000]).tolist())[0][2:-2]
+        seconds = samples / RATE
+        segments = [{"start": float(s["start"]), "end": min(float(s["end"]), seconds), "tokens": s["tokens"].tolist()}
+                    for s in made["segments"][0] if s["start"] < seconds]
+        words = [[t for t in s["tokens"] if t < eos] for s in segments]
+        for s, w in zip(segments, words):
+            s["text"] = tokenizer.decode(w, clean_up_tokenization_spaces=False)
+        runs.append({"samples": samples, "salt": salt, "options": {**off, **options}, "language": options.get("language", language),
+                     "segments": segments, "text": tokenizer.decode(sum(words, []), clean_up_tokenization_spaces=False)})
+    vectors = []
+    for samples, salt in ((3 * RATE, 1), (30 * RATE, 4), (41 * RATE + 777, 6)):
+        pcm, states = sound(samples, salt), []
+        chunk = samples <= 30 * RATE
+        mel = processor(pcm, sampling_rate=RATE, return_tensors="pt", **({} if chunk else {"truncation": False, "padding": "longest"}))["input_features"]
+        content = -(-samples // 160) if chunk else mel.shape[-1]
+        for first in range(0, content, 3000):
+            window = torch.nn.functional.pad(mel[:, :, first:first + 3000], (0, max(0, 3000 - (mel.shape[-1] - first))))
+            with torch.no_grad():
+                states.append(model.model.encoder(window).last_hidden_state[0][:-(-min(content - first, 3000) // 2)])
+        vectors.append({"samples": samples, "salt": salt, "vector": torch.cat(states).mean(0).tolist()})
+    model.to(torch.float16).save_pretrained(folder)
+    write(os.path.join(out, name + ".json"), {"runs": runs, "sounds": vectors})
+
+
 MAKERS = {
     "sentences": lambda out, name: sentences(out, name, ["Transformer", "Pooling", "Normalize"], {"pooling_mode_mean_tokens": True},
                                              lambda h: unit(h.mean(0))),
@@ -258,6 +353,7 @@ MAKERS = {
     "blip_captioner": lambda out, name: blip(out, name, T.BlipForConditionalGeneration, "old"),
     "blip_asker": lambda out, name: blip(out, name, T.BlipForQuestionAnswering, "new"),
     "vilt_asker": vilt,
+    "listener": listener,
 }
 
 

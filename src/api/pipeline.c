@@ -13,6 +13,7 @@ void sn_pipeline_free(sn_pipeline *p) {
     sn_pretrained_free(p->model);
     sn_tokenizer_free(p->tokenizer);
     sn_pooling_free(&p->pooling);
+    sn_mel_free(p->mel);
     json_decref(p->generation);
     (void)pthread_mutex_destroy(&p->lock);
     sn_free(p->path);
@@ -33,6 +34,19 @@ static sn_status open_tokenizer(sn_pipeline *p) {
     return SN_OK;
 }
 
+static bool has_processor(const sn_pipeline *p) {
+    return has_file(p->path, "preprocessor_config.json") || has_file(p->path, "processor_config.json");
+}
+
+static sn_status open_sound(sn_pipeline *p) {
+    const sn_page_config *c = sn_pretrained_config(p->model);
+    SN_TRY(sn_audio_processor_read(p->path, &p->sound));
+    if (p->sound.mel.mels != c->mels || p->sound.frames != 2 * c->positions)
+        SN_FAIL(SN_ERR_FORMAT, "%s: the sound processor gives %lld frames of %d filters; the model takes %lld of %lld", p->path,
+                (long long)p->sound.frames, p->sound.mel.mels, (long long)(2 * c->positions), (long long)c->mels);
+    return sn_mel_create(&p->sound.mel, &p->mel);
+}
+
 static sn_status open_parts(sn_pipeline *p, unsigned needs, const sn_pretrained_options *options) {
     if (!sn_is_directory(p->path)) {
         (void)sn_fail(SN_ERR_IO, "%s: expected a model's directory", p->path);
@@ -41,8 +55,8 @@ static sn_status open_parts(sn_pipeline *p, unsigned needs, const sn_pretrained_
     if (needs & SN_NEED_TOKENIZER) SN_TRY(open_tokenizer(p));
     if (needs & SN_NEED_POOLING) SN_TRY(sn_pooling_read(p->path, &p->pooling));
     if (needs & SN_NEED_MODEL) SN_TRY(sn_pretrained_open(p->path, options, &p->model));
-    if (needs & SN_NEED_PICTURES && sn_pipeline_accepts(p, SN_IN_IMAGE) &&
-        (has_file(p->path, "preprocessor_config.json") || has_file(p->path, "processor_config.json"))) {
+    if (needs & SN_NEED_SOUND && sn_pipeline_accepts(p, SN_IN_SOUND) && has_processor(p)) SN_TRY(open_sound(p));
+    if (needs & SN_NEED_PICTURES && sn_pipeline_accepts(p, SN_IN_IMAGE) && has_processor(p)) {
         SN_TRY(sn_image_processor_read(p->path, sn_pretrained_page(p->model)->model_type, &p->pictures));
         p->has_pictures = true;
     }

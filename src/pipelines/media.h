@@ -1,7 +1,8 @@
 /* media.h: items as a page takes them.
  *
  *   texts -> sn_text_list (ids of each, sorted by length) -> sn_text_batch: ids [N,T], types [N,T], lengths [N]
- *   pictures -> the processor of the model's directory -> pixels [N,H,W,3] */
+ *   pictures -> the processor of the model's directory -> pixels [N,H,W,3]
+ *   sounds -> mono at the processor's rate -> log-mel [frames, mels], cut into chunks */
 #ifndef SN_PIPELINE_MEDIA_H
 #define SN_PIPELINE_MEDIA_H
 #include "api/api.h"
@@ -44,6 +45,21 @@ typedef struct sn_pictures {
 /* The pictures of items [first, first + n), resized, cropped and normalised as the model's processor does. */
 sn_status sn_pictures_make(const sn_call *call, size_t first, size_t n, sn_pictures *out);
 void sn_pictures_free(sn_pictures *p);
+
+/* ---- sounds: sounds.c ---- */
+/* The item's sound, decoded or copied, mono at `rate`; sn_audio_free. */
+sn_status sn_item_sound(const sn_item *item, int rate, sn_audio *out);
+/* One sound as the model's processor makes it. What fits a chunk is lengthened with silence to one, as Transformers does;
+ * longer sound is taken as a whole, so that its loudest place sets the floor of all of it. */
+typedef struct sn_sound {
+    double seconds;
+    int64_t frames, content; /* of mel; those of them that sound (or their beginnings) reach */
+    float *mel;              /* [frames][mels], heap */
+} sn_sound;
+sn_status sn_sound_make(const sn_pipeline *p, const sn_item *item, sn_sound *out);
+/* The chunk that begins at frame `first`, into out [processor's frames][mels]; 0 behind the end. */
+void sn_sound_chunk(const sn_pipeline *p, const sn_sound *s, int64_t first, float *out);
+void sn_sound_free(sn_sound *s);
 
 /* Numbers in a vector (embed.c). */
 sn_status sn_embed_width(const sn_pipeline *p, size_t *out);

@@ -89,6 +89,8 @@ sn_status sn_call_run(sn_call *call, const sn_pipeline_task *task) {
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s has no tokenizer: tokenizer.json, vocab.txt or vocab.json with merges.txt", p->path);
     if (task->needs & SN_NEED_PICTURES && !p->has_pictures)
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s has no picture processor: preprocessor_config.json or processor_config.json", p->path);
+    if (task->needs & SN_NEED_SOUND && !p->mel)
+        SN_FAIL(SN_ERR_UNSUPPORTED, "%s has no sound processor: a model that takes sound, with preprocessor_config.json", p->path);
     if (!task->fits(p))
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s: a model of type %s cannot do %s", p->path, sn_pretrained_page(p->model)->model_type, task->name);
     if (call->n && !call->items) SN_FAIL(SN_ERR_USAGE, "no items");

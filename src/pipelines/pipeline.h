@@ -9,12 +9,13 @@
 #define SN_PIPELINE_H
 #include <pthread.h>
 
+#include "features/audio_processor.h"
 #include "features/image_processor.h"
 #include "models/pretrained.h"
 #include "pipelines/pooling.h"
 #include "text/tokenizer.h"
 
-enum sn_pipeline_needs { SN_NEED_MODEL = 1, SN_NEED_TOKENIZER = 2, SN_NEED_POOLING = 4, SN_NEED_PICTURES = 8, SN_NEED_ALL = 15 };
+enum sn_pipeline_needs { SN_NEED_MODEL = 1, SN_NEED_TOKENIZER = 2, SN_NEED_POOLING = 4, SN_NEED_PICTURES = 8, SN_NEED_SOUND = 16, SN_NEED_ALL = 31 };
 
 struct sn_work;
 struct sn_pipeline {
@@ -25,6 +26,8 @@ struct sn_pipeline {
     sn_pooling pooling;
     bool has_pictures;
     sn_image_processor pictures; /* if has_pictures */
+    sn_audio_processor sound;
+    sn_mel *mel;             /* of sound; NULL: the model takes none */
     json_t *generation;      /* generation_config.json; NULL: none */
     const char *precision;
     pthread_mutex_t lock;    /* of idle */

@@ -3,7 +3,7 @@
 golden=$here/../golden/pipelines
 cd "$work" || exit 1
 cp -r "$golden"/sentences "$golden"/vit "$golden"/gpt2 "$golden"/captioner "$golden"/matcher "$golden"/blip_asker \
-    "$golden"/vilt_asker "$golden"/p[123].png .
+    "$golden"/vilt_asker "$golden"/listener "$golden"/p[123].png .
 
 exact tokenize 0 tokenize sentences "a red square" "Größe"
 exact tokenize_json 0 tokenize sentences --json --plain "a red"
@@ -51,6 +51,38 @@ says '"question":"blue","image":"p2.png"'
 exact ask_missing_picture 1 ask vilt_asker nothing.png "is it big"
 exact ask_no_question 2 ask vilt_asker p1.png
 exact ask_cannot 1 ask captioner p1.png "is it big"
+cp "$here"/../golden/audio/voice.wav "$here"/../golden/audio/tone.wav .
+head -c 300 voice.wav >cut.wav
+: >empty.wav
+# 40 s of 8-bit sound at 8 kHz: the bytes of other files are noise enough
+{ printf 'RIFF\x24\xe2\x04\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x40\x1f\x00\x00\x01\x00\x08\x00data\x00\xe2\x04\x00'
+  cat voice.wav tone.wav listener/* p1.png p2.png voice.wav tone.wav voice.wav tone.wav captioner/* matcher/* | head -c 320000; } >long.wav
+must test "$(wc -c <long.wav)" = 320044
+code 0 transcribe listener voice.wav --language en
+code 0 transcribe listener long.wav --language en --format srt
+says " --> 00:00:"
+must test "$(head -1 out)" = 1
+must grep -qE '^00:00:[0-9]{2},[0-9]{3} --> 00:00:[0-9]{2},[0-9]{3}$' out
+code 0 transcribe listener voice.wav tone.wav --task translate --timestamps --beams 2 --max-new-tokens 6
+says "voice.wav:"
+says "[00:00."
+code 0 transcribe listener voice.wav tone.wav --json --max-new-tokens 6
+says '{"schema":1,"item":2,'
+says '"language":"'
+says '"audio":"tone.wav"}'
+code 0 transcribe listener voice.wav -o voice.vtt --max-new-tokens 6
+must test "$(head -1 voice.vtt)" = WEBVTT
+exact transcribe_exists 2 transcribe listener voice.wav -o voice.vtt
+mkdir said
+code 1 transcribe listener voice.wav cut.wav empty.wav tone.wav -o said --format srt --max-new-tokens 6
+says "cut.wav"
+says "empty.wav"
+must test "$(ls said | tr '\n' ' ')" = "tone.srt voice.srt "
+exact transcribe_many 2 transcribe listener voice.wav tone.wav --format vtt
+exact transcribe_several_one_file 2 transcribe listener voice.wav tone.wav -o all.txt
+exact transcribe_language 2 transcribe listener voice.wav --language xx
+exact transcribe_cannot 1 transcribe gpt2 voice.wav
+exact transcribe_missing 1 transcribe listener gone.wav
 exact embed_which_kind 2 embed matcher p1.png
 code 0 embed matcher p1.png p2.png --kind image -o m.npy -q
 code 0 embed matcher "red square" --kind text --prompt "a photo of a "
