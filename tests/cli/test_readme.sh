@@ -1,4 +1,4 @@
-# The commands in the README's "First steps" run as they stand there, in their order, on a small table.
+# The commands in the README run as they stand there, in their order, on a small table.
 . ./lib.sh
 cd "$work" || exit 1
 mkdir photos
@@ -7,6 +7,12 @@ sed -E '2,$s|^|photos/|' photos/mydata.csv >mydata.csv
 cp mydata.csv other.csv
 cp mydata.csv new.csv
 cp photos/red1.png photos/3.jpg # a PNG by another name is read by its content
+golden=$here/../golden # tiny models in the place of published ones
+cp -r "$golden/pipelines/listener" whisper-base
+cp -r "$golden/pipelines/captioner" vit-gpt2
+cp -r "$golden/pipelines/sentences" all-MiniLM-L6-v2
+cp "$golden/audio/voice.wav" talk.mp3
+cp photos/red1.png photo.jpg
 sensorium() { "$SENSORIUM" "$@"; }
 
 # Small tables learn for sixty epochs; that is not what is tested here.
