@@ -23,7 +23,6 @@ typedef enum cli_option_id {
 #undef OPTION
     OPT_COUNT
 } cli_option_id;
-_Static_assert(OPT_COUNT <= 64, "a command's options are bits of one word");
 
 typedef enum cli_option_kind {
     CLI_FLAG,   /* true */
@@ -47,6 +46,7 @@ extern const cli_option cli_options[OPT_COUNT];
 
 /* A bit of each option. */
 __extension__ typedef unsigned __int128 cli_bits;
+_Static_assert(OPT_COUNT <= 128, "each option is a bit of cli_bits");
 _Static_assert(OPT_COUNT <= 128, "an option has no bit");
 
 /* ---- commands: one row each in commands.def ------------------------------------------------ */
