@@ -46,7 +46,6 @@ extern const cli_option cli_options[OPT_COUNT];
 
 /* A bit of each option. */
 __extension__ typedef unsigned __int128 cli_bits;
-_Static_assert(OPT_COUNT <= 128, "each option is a bit of cli_bits");
 _Static_assert(OPT_COUNT <= 128, "an option has no bit");
 
 /* ---- commands: one row each in commands.def ------------------------------------------------ */
