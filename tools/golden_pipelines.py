@@ -170,13 +170,10 @@ def captioner(out, name):
     write(os.path.join(out, name + ".json"), {"runs": runs})
 
 
-def matcher(out, name):
-    tokenizer = byte_pairs()
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)])
-    text = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=len(tokenizer),
-                max_position_embeddings=24, bos_token_id=1, eos_token_id=0, pad_token_id=0)
-    model = lively(T.CLIPModel(T.CLIPConfig(text_config=text, vision_config=IMAGE, projection_dim=12)))
-    processor = T.CLIPImageProcessorPil(size={"shortest_edge": 12}, crop_size={"height": 12, "width": 12})
+def matcher(out, name, make, tokenizer, processor, padding=False):
+    """A model that compares pictures with texts."""
+    torch.manual_seed(12)
+    model = lively(make(tokenizer))
     folder = os.path.join(out, name)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -184,16 +181,43 @@ def matcher(out, name):
     labels = ["red square", "blue circle", "green"]
     rows, vectors, words = [], [], []
     with torch.no_grad():
-        texts = [tokenizer("a photo of a " + label, return_tensors="pt") for label in labels]
+        texts = [tokenizer("a photo of a " + label, return_tensors="pt", padding=padding) for label in labels]
         for t in texts:
             e = model.get_text_features(**t)
             words.append(unit((e if torch.is_tensor(e) else e.pooler_output)[0]))
         for picture in pictures(out).values():
-            e = model.get_image_features(**processor(picture, return_tensors="pt"))
+            given = processor(picture, return_tensors="pt")
+            e = model.get_image_features(**given)
             vectors.append(unit((e if torch.is_tensor(e) else e.pooler_output)[0]))
-            rows.append(torch.softmax(model.logit_scale.exp() * torch.stack(words) @ vectors[-1], 0).tolist())
+            logits = torch.stack([model(**given, **t).logits_per_image[0, 0] for t in texts])
+            rows.append((logits.sigmoid() if padding else logits.softmax(0)).tolist())
     write(os.path.join(out, name + ".json"), {"images": list(PICTURES), "labels": labels, "template": "a photo of a {}", "probabilities": rows,
                                               "image_vectors": [v.tolist() for v in vectors], "text_vectors": [w.tolist() for w in words]})
+
+
+TEXT = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, max_position_embeddings=24)
+CROP = dict(size={"shortest_edge": 12}, crop_size={"height": 12, "width": 12})
+
+
+def clip(out, name):
+    tokenizer = byte_pairs()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)])
+    matcher(out, name, lambda t: T.CLIPModel(T.CLIPConfig(text_config={**TEXT, "vocab_size": len(t), "bos_token_id": 1, "eos_token_id": 0,
+                                                                       "pad_token_id": 0}, vision_config=IMAGE, projection_dim=12)),
+            tokenizer, T.CLIPImageProcessorPil(**CROP))
+
+
+def chinese_clip(out, name):
+    matcher(out, name, lambda t: T.ChineseCLIPModel(T.ChineseCLIPConfig(text_config={**TEXT, "vocab_size": len(t)}, vision_config=IMAGE,
+                                                                        projection_dim=12)),
+            word_pieces(), T.ChineseCLIPImageProcessorPil(**CROP))
+
+
+def siglip(out, name):
+    tokenizer = word_pieces()
+    tokenizer.model_input_names = ["input_ids"]
+    matcher(out, name, lambda t: T.SiglipModel(T.SiglipConfig(text_config={**TEXT, "vocab_size": len(t)}, vision_config=IMAGE)),
+            tokenizer, T.SiglipImageProcessorPil(size={"height": 12, "width": 12}), padding="max_length")
 
 
 BEAMS = {"num_beams": 4, "max_length": 12}
@@ -349,7 +373,9 @@ MAKERS = {
     "gpt2": gpt2,
     "vit": small_vit,
     "captioner": captioner,
-    "matcher": matcher,
+    "matcher": clip,
+    "matcher_chinese": chinese_clip,
+    "matcher_sigmoid": siglip,
     "blip_captioner": lambda out, name: blip(out, name, T.BlipForConditionalGeneration, "old"),
     "blip_asker": lambda out, name: blip(out, name, T.BlipForQuestionAnswering, "new"),
     "vilt_asker": vilt,

@@ -2,6 +2,8 @@
  *
  *   texts -> ids, sorted by length -> batches padded to their longest -> hidden [N,T,D] -> pooling -> vectors
  *         -> or, from a model that compares pictures with texts, its own projected vectors, normalised
+ *   pictures -> pixels -> the model's own vectors
+ *   sounds -> windows of log-mel -> the encoder's states -> their mean, as far as there is sound
  *
  * Batches hold texts of nearly one length, so little is computed for padding; each vector goes to its item's place. */
 #include <math.h>
@@ -12,8 +14,11 @@
 
 static const char *const keys[] = {"batch_size", "prompt", "pooling", "normalise", NULL};
 static const char *const text_names[] = {"text_embeds", "last_hidden_state", NULL};
+static const char *const pooled_names[] = {"text_embeds", "pooler_output", NULL};
 static const char *const image_names[] = {"image_embeds", "pooler_output", "last_hidden_state", NULL};
 enum { BATCH = 32, MOST_BATCH = 4096 };
+
+static const char *const *names_of_text(const sn_pipeline *p) { return sn_text_page(p)->pools ? pooled_names : text_names; }
 
 typedef struct embedding {
     sn_call *call;
@@ -72,7 +77,7 @@ static sn_status text_batch(embedding *e, int64_t first, int64_t n) {
     sn_result r;
     sn_status status = sn_text_batch_make(&e->texts, call->p, first, n, &b);
     sn_feed feed = {.kinds = SN_IN_TEXT, .sizes = {.rows = n, .steps = b.steps}, .ids = b.ids, .types = b.types, .lengths = b.lengths};
-    if (status == SN_OK) status = sn_work_run(call->work, &feed, text_names, &r);
+    if (status == SN_OK) status = sn_work_run(call->work, &feed, names_of_text(call->p), &r);
     for (int64_t k = 0; status == SN_OK && k < n; k++) {
         size_t item = e->texts.list[first + k].item;
         float *out = e->vectors + item * e->width;
@@ -153,17 +158,74 @@ static sn_status pictures(embedding *e) {
     return status;
 }
 
+/* ---- sounds ---- */
+
+/* The mean over the states of all windows; a state stands for two frames, and those behind the sound's end do not count. */
+static sn_status sound(embedding *e, size_t i, float *chunk, double *sum) {
+    const sn_pipeline *p = e->call->p;
+    sn_sound s;
+    sn_result r;
+    int64_t width = (int64_t)e->width, count = 0, window = p->sound.frames;
+    float *out = e->vectors + i * e->width;
+    SN_TRY(sn_sound_make(p, &e->call->items[i], &s));
+    memset(sum, 0, e->width * sizeof *sum);
+    sn_status status = SN_OK;
+    for (int64_t first = 0; status == SN_OK && first < s.content; first += window) {
+        int64_t frames = s.content - first < window ? s.content - first : window;
+        sn_sound_chunk(p, &s, first, chunk);
+        sn_feed feed = {.kinds = SN_IN_SOUND, .sizes = {.rows = 1, .frames = window}, .sound = chunk};
+        status = sn_work_encode(e->call->work, &feed, &r);
+        for (int64_t t = 0; status == SN_OK && t < (frames + 1) / 2; t++, count++)
+            for (int64_t k = 0; k < width; k++) sum[k] += (double)r.data[t * width + k];
+    }
+    for (int64_t k = 0; status == SN_OK && k < width; k++) out[k] = (float)(sum[k] / (double)count);
+    if (status == SN_OK && !all_finite(out, e->width)) status = sn_fail(SN_ERR_NUMERIC, "item %zu: the vector is not finite", i + 1);
+    if (status == SN_OK && e->normalise > 0) sn_unit_length(out, width);
+    sn_sound_free(&s);
+    return status;
+}
+
+static sn_status sounds(embedding *e) {
+    sn_call *call = e->call;
+    float *chunk = sn_alloc((size_t)call->p->sound.frames, (size_t)call->p->sound.mel.mels * sizeof *chunk);
+    double *sum = sn_alloc(e->width, sizeof *sum);
+    sn_status status = chunk && sum ? SN_OK : SN_ERR_MEMORY;
+    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
+        status = sound(e, i, chunk, sum);
+        if (status == SN_OK) continue;
+        for (size_t k = 0; k < e->width; k++) e->vectors[i * e->width + k] = NAN;
+        status = sn_call_item_failed(call, i, status);
+    }
+    sn_free(chunk);
+    sn_free(sum);
+    return status;
+}
+
 /* ---- the task ---- */
 
+static const struct kind {
+    unsigned bit;
+    const char *many;
+    sn_status (*run)(embedding *e);
+} kinds[] = {{SN_IN_TEXT, "texts", texts}, {SN_IN_IMAGE, "pictures", pictures}, {SN_IN_SOUND, "sounds", sounds}};
+
+/* A file is what the model can see or hear. */
+static const struct kind *kind_of(const sn_pipeline *p, const sn_item *item) {
+    bool sound = item->pcm || (item->file && sn_pipeline_accepts(p, SN_IN_SOUND));
+    return &kinds[item->text ? 0 : sound ? 2 : 1];
+}
+
 /* All items are of one kind: the first one's. */
-static sn_status check_kind(const sn_call *call, bool *text) {
-    *text = call->items[0].text != NULL;
+static sn_status check_kind(const sn_call *call, const struct kind **out) {
+    const sn_pipeline *p = call->p;
+    *out = kind_of(p, &call->items[0]);
     for (size_t i = 0; i < call->n; i++)
-        if ((call->items[i].text != NULL) != *text) SN_FAIL(SN_ERR_USAGE, "item %zu is of another kind than the first", i + 1);
-    unsigned kind = *text ? SN_IN_TEXT : SN_IN_IMAGE;
-    if (!sn_pipeline_accepts(call->p, kind) || (*text && !call->p->tokenizer) || (!*text && !call->p->has_pictures))
-        SN_FAIL(SN_ERR_UNSUPPORTED, "%s: %s cannot be embedded by this model of type %s", call->p->path, *text ? "texts" : "pictures",
-                sn_pretrained_page(call->p->model)->model_type);
+        if (kind_of(p, &call->items[i]) != *out) SN_FAIL(SN_ERR_USAGE, "item %zu is of another kind than the first", i + 1);
+    unsigned bit = (*out)->bit;
+    bool ready = bit == SN_IN_TEXT ? p->tokenizer != NULL : bit == SN_IN_IMAGE ? p->has_pictures : p->mel != NULL;
+    if (!sn_pipeline_accepts(p, bit) || !ready)
+        SN_FAIL(SN_ERR_UNSUPPORTED, "%s: %s cannot be embedded by this model of type %s", p->path, (*out)->many,
+                sn_pretrained_page(p->model)->model_type);
     return SN_OK;
 }
 
@@ -172,10 +234,11 @@ static sn_status width_of(const sn_pipeline *p, const sn_pooling *pooling, size_
     int64_t width = 0;
     if (sn_pipeline_accepts(p, SN_IN_TEXT)) {
         sn_feed feed = {.kinds = SN_IN_TEXT, .sizes = {.rows = 1, .steps = 2}};
-        SN_TRY(sn_work_shape(p, &feed, text_names, &r));
+        SN_TRY(sn_work_shape(p, &feed, names_of_text(p), &r));
         width = r.shape.dim[r.shape.rank - 1];
         if (r.shape.rank > 2) SN_TRY(sn_pooling_width(pooling, width, &width));
-    } else {
+    } else if (sn_pipeline_accepts(p, SN_IN_SOUND)) width = sn_pretrained_config(p->model)->size.width;
+    else {
         const sn_page_config *c = sn_pretrained_config(p->model);
         sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = 1, .height = c->image, .width = c->image}};
         SN_TRY(sn_work_shape(p, &feed, image_names, &r));
@@ -204,20 +267,21 @@ static sn_status run(sn_call *call) {
     embedding e;
     SN_TRY(settings(call, &e));
     if (!call->n) return SN_OK;
-    bool text;
-    SN_TRY(check_kind(call, &text));
+    const struct kind *kind;
+    SN_TRY(check_kind(call, &kind));
     SN_TRY(width_of(call->p, &e.pooling, &e.width));
     e.vectors = call->vectors ? call->vectors : sn_alloc(call->n, e.width * sizeof *e.vectors);
     if (!e.vectors) return SN_ERR_MEMORY;
-    sn_status status = text ? texts(&e) : pictures(&e);
+    sn_status status = kind->run(&e);
     if (status == SN_OK && !call->vectors) status = tell(&e);
     if (!call->vectors) sn_free(e.vectors);
     return status;
 }
 
-/* Not where the inputs are one sequence or a decoder must run too. */
+/* Not where the inputs are one sequence or a decoder must run too; of a model that writes what it hears, the encoder. */
 static bool fits(const sn_pipeline *p) {
     const sn_page *page = p->model ? sn_pretrained_page(p->model) : NULL;
+    if (page && page->accepts & SN_IN_SOUND) return page->encode && p->mel;
     if (!page || page->accepts & SN_IN_JOINT || (page->encode && sn_pretrained_writes(p->model))) return false;
     return page->accepts & SN_IN_TEXT ? p->tokenizer != NULL : (page->accepts & SN_IN_IMAGE) != 0;
 }

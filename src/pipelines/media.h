@@ -22,6 +22,8 @@ typedef struct sn_text_list {
 } sn_text_list;
 /* Tokens that a text may have in this model; 0: no bound. */
 int64_t sn_text_limit(const sn_pipeline *p);
+/* The page that reads texts: the model's, or that of its part. */
+const sn_page *sn_text_page(const sn_pipeline *p);
 /* Cuts the item's text into tokens, with `prompt` (or NULL) before it, truncated to `most`. */
 sn_status sn_text_list_add(sn_text_list *l, const sn_pipeline *p, const sn_item *item, size_t index, const char *prompt, int64_t most);
 void sn_text_list_sort(sn_text_list *l); /* the longest first; equal ones as they came */
@@ -31,7 +33,7 @@ typedef struct sn_text_batch {
     int64_t steps;
     int32_t *ids, *types, *lengths; /* heap */
 } sn_text_batch;
-/* Texts [first, first + n) of the list, padded to the longest of them. */
+/* Texts [first, first + n) of the list, padded to the longest of them, or as far as the page wants them. */
 sn_status sn_text_batch_make(const sn_text_list *l, const sn_pipeline *p, int64_t first, int64_t n, sn_text_batch *out);
 void sn_text_batch_free(sn_text_batch *b);
 

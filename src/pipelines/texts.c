@@ -3,9 +3,11 @@
 
 #include "pipelines/media.h"
 
+const sn_page *sn_text_page(const sn_pipeline *p) { return sn_page_side(sn_pretrained_config(p->model), SN_IN_TEXT)->page; }
+
 int64_t sn_text_limit(const sn_pipeline *p) {
     int64_t most = p->pooling.most_tokens ? p->pooling.most_tokens : sn_tokenizer_max_length(p->tokenizer);
-    int64_t places = p->model ? sn_pretrained_config(p->model)->positions : 0;
+    int64_t places = p->model ? sn_page_longest(sn_pretrained_config(p->model)) : 0;
     if (places > 0 && (!most || most > places)) most = places;
     return most;
 }
@@ -90,6 +92,7 @@ sn_status sn_text_batch_make(const sn_text_list *l, const sn_pipeline *p, int64_
     *b = (sn_text_batch){0};
     for (int64_t k = 0; k < n; k++)
         if (l->list[first + k].count > b->steps) b->steps = l->list[first + k].count;
+    if (sn_text_page(p)->padded && b->steps < sn_text_limit(p)) b->steps = sn_text_limit(p);
     size_t all = (size_t)(n * b->steps);
     b->ids = sn_alloc(all, sizeof *b->ids);
     b->types = sn_alloc(all, sizeof *b->types);

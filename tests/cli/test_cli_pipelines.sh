@@ -78,6 +78,8 @@ code 1 transcribe listener voice.wav cut.wav empty.wav tone.wav -o said --format
 says "cut.wav"
 says "empty.wav"
 must test "$(ls said | tr '\n' ' ')" = "tone.srt voice.srt "
+code 0 embed listener voice.wav tone.wav -o sounds.npy -q
+must test "$(wc -c <sounds.npy)" = $((128 + 2 * 16 * 4))
 exact transcribe_many 2 transcribe listener voice.wav tone.wav --format vtt
 exact transcribe_several_one_file 2 transcribe listener voice.wav tone.wav -o all.txt
 exact transcribe_language 2 transcribe listener voice.wav --language xx

@@ -367,14 +367,13 @@ static void choices_equal_the_reference(void **state) {
 }
 
 /* Texts and pictures of one space. */
-static void both_sides_equal_the_reference(void **state) {
-    (void)state;
+static void both_sides_equal(const char *name) {
     golden g;
     json_t *one;
     char files[MOST][512];
     float x[MOST * MOST_WIDTH];
     size_t i;
-    open_golden("matcher", &g);
+    open_golden(name, &g);
     assert_ok(sn_pipeline_width(g.p, &g.width));
     json_array_foreach(json_object_get(g.root, "labels"), i, one)
         g.items[g.n++] = (sn_item){.text = json_string_value(one), .bytes = json_string_length(one)};
@@ -389,6 +388,13 @@ static void both_sides_equal_the_reference(void **state) {
     json_object_set(g.root, "vectors", json_object_get(g.root, "image_vectors"));
     close_vectors(&g, x, 3e-5);
     close_golden(&g);
+}
+
+static void both_sides_equal_the_reference(void **state) {
+    (void)state;
+    both_sides_equal("matcher");
+    both_sides_equal("matcher_chinese");
+    both_sides_equal("matcher_sigmoid"); /* its texts are read with their padding */
 }
 
 static void files_of_vectors(void **state) {

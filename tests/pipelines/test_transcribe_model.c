@@ -178,9 +178,42 @@ static void the_whole_way_runs(void **state) {
     sn_pipeline_free(p);
 }
 
+/* The encoder's states, averaged over what sounds: one window in part, a whole one, two. */
+static void vectors_equal_the_reference(void **state) {
+    (void)state;
+    sn_pipeline *p;
+    json_t *root, *sound;
+    size_t i, width;
+    float x[64];
+    assert_ok(sn_json_read(ROOT "listener.json", &root));
+    open_listener(&p);
+    assert_ok(sn_pipeline_width(p, &width));
+    assert_int_equal(width, 16);
+    json_array_foreach(json_object_get(root, "sounds"), i, sound) {
+        float *pcm;
+        sn_item items[2] = {item_of(sound, &pcm), {.pcm = NULL}};
+        assert_ok(sn_pipeline_embed(p, items, 1, NULL, NULL, x));
+        for (size_t k = 0; k < width; k++) {
+            double want = json_number_value(json_array_get(json_object_get(sound, "vector"), k));
+            if (!(fabs((double)x[k] - want) <= 1e-4)) fail_msg("sound %zu, number %zu: %g, not %g", i, k, (double)x[k], want);
+        }
+        items[1] = (sn_item){.file = ROOT "gone.wav"};
+        assert_fails(sn_pipeline_embed(p, items, 2, "{\"normalise\":true}", NULL, x), SN_ERR_IO, "item 2");
+        double sum = 0;
+        for (size_t k = 0; k < width; k++) sum += (double)x[k] * (double)x[k];
+        assert_true(fabs(sum - 1) < 1e-5 && isnan(x[width]));
+        items[1] = (sn_item){.text = "a", .bytes = 1};
+        assert_fails(sn_pipeline_embed(p, items, 2, NULL, NULL, x), SN_ERR_USAGE, "item 2 is of another kind");
+        free(pcm);
+    }
+    assert_int_equal(i, 3);
+    sn_pipeline_free(p);
+    json_decref(root);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(transcripts_equal_the_reference), cmocka_unit_test(wrong_sounds_are_named),
                                        cmocka_unit_test(silence_has_no_text), cmocka_unit_test(a_listener_can_stop),
-                                       cmocka_unit_test(the_whole_way_runs)};
+                                       cmocka_unit_test(the_whole_way_runs), cmocka_unit_test(vectors_equal_the_reference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
