@@ -45,12 +45,17 @@ void *sn_realloc(void *block, size_t count, size_t size) {
     return moved ? moved : no_memory(count, size);
 }
 
-void *sn_grow(void *array, size_t count, size_t *capacity, size_t size) {
-    if (count < *capacity) return array;
+void *sn_grow_to(void *array, size_t count, size_t *capacity, size_t size) {
+    if (array && count <= *capacity) return array;
     size_t more = *capacity ? *capacity * 2 : 16;
+    if (more < count) more = count;
     void *moved = sn_realloc(array, more, size);
     if (moved) *capacity = more;
     return moved;
+}
+
+void *sn_grow(void *array, size_t count, size_t *capacity, size_t size) {
+    return sn_grow_to(array, count + 1, capacity, size);
 }
 
 char *sn_strndup(const char *text, size_t bytes) {

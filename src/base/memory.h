@@ -19,6 +19,8 @@ void sn_free(void *block);
 /* Makes room for one more element in a growing array: doubles *capacity when count reaches it.
  * Returns the array, or NULL (the old one is then still valid and owned by the caller). */
 void *sn_grow(void *array, size_t count, size_t *capacity, size_t size);
+/* The same for `count` elements in all, any number more than before; never NULL but after a failure. */
+void *sn_grow_to(void *array, size_t count, size_t *capacity, size_t size);
 
 bool sn_mul_overflow(size_t a, size_t b, size_t *product);
 

@@ -140,14 +140,11 @@ sn_node sn_input(sn_graph *g, sn_dtype dtype, sn_shape shape) {
 }
 
 static int32_t *known_param(sn_graph *g, size_t index, sn_dtype dtype) {
-    if (index >= g->param_room) {
-        size_t room = index + 64 + index / 2;
-        void *nodes = sn_realloc(g->param_nodes, room, sizeof *g->param_nodes);
-        if (!nodes) return NULL;
-        g->param_nodes = nodes;
-        memset(g->param_nodes + g->param_room, 0, (room - g->param_room) * sizeof *g->param_nodes);
-        g->param_room = room;
-    }
+    size_t old = g->param_room;
+    void *nodes = sn_grow_to(g->param_nodes, index + 1, &g->param_room, sizeof *g->param_nodes);
+    if (!nodes) return NULL;
+    g->param_nodes = nodes;
+    memset(g->param_nodes + old, 0, (g->param_room - old) * sizeof *g->param_nodes);
     return &g->param_nodes[index][dtype == SN_F32 ? 0 : 1];
 }
 

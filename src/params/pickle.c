@@ -243,14 +243,11 @@ static sn_status op_put(machine *m, const operand *o) {
     SN_TRY(top(m, &v));
     if (o->number > m->at) SN_FAIL(SN_ERR_FORMAT, "memo number %llu is too large", (unsigned long long)o->number);
     size_t index = (size_t)o->number;
-    if (index >= m->memo_room) {
-        size_t room = m->memo_room * 2 > index + 1 ? m->memo_room * 2 : index + 17;
-        value **memo = sn_realloc(m->memo, room, sizeof(value *));
-        if (!memo) return SN_ERR_MEMORY;
-        for (size_t i = m->memo_room; i < room; i++) memo[i] = NULL;
-        m->memo = memo;
-        m->memo_room = room;
-    }
+    size_t old = m->memo_room;
+    value **memo = sn_grow_to(m->memo, index + 1, &m->memo_room, sizeof *memo);
+    if (!memo) return SN_ERR_MEMORY;
+    for (size_t i = old; i < m->memo_room; i++) memo[i] = NULL;
+    m->memo = memo;
     m->memo[index] = v;
     m->memo_next++;
     return SN_OK;

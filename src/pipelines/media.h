@@ -17,7 +17,7 @@ typedef struct sn_text_list {
     sn_text_ids *list;
     size_t n, room;
     int32_t *ids, *types;
-    size_t used, ids_room;
+    size_t used, ids_room, types_room;
     sn_encoding encoding;
 } sn_text_list;
 /* Tokens that a text may have in this model; 0: no bound. */

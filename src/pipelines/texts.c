@@ -38,16 +38,12 @@ static sn_status keep(sn_text_list *l, size_t index) {
     void *list = sn_grow(l->list, l->n, &l->room, sizeof *l->list);
     if (!list) return SN_ERR_MEMORY;
     l->list = list;
-    if (need > l->ids_room) {
-        size_t room = 2 * need + 1024;
-        int32_t *ids = sn_realloc(l->ids, room, sizeof *ids);
-        if (!ids) return SN_ERR_MEMORY;
-        l->ids = ids;
-        int32_t *types = sn_realloc(l->types, room, sizeof *types);
-        if (!types) return SN_ERR_MEMORY;
-        l->types = types;
-        l->ids_room = room;
-    }
+    int32_t *ids = sn_grow_to(l->ids, need, &l->ids_room, sizeof *ids);
+    if (!ids) return SN_ERR_MEMORY;
+    l->ids = ids;
+    int32_t *types = sn_grow_to(l->types, need, &l->types_room, sizeof *types);
+    if (!types) return SN_ERR_MEMORY;
+    l->types = types;
     memcpy(l->ids + l->used, e->ids, n * sizeof *e->ids);
     memcpy(l->types + l->used, e->type_ids, n * sizeof *e->type_ids);
     l->list[l->n++] = (sn_text_ids){index, l->used, e->count};

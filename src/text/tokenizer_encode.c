@@ -22,12 +22,9 @@ sn_status sn_tok_token_add(sn_tok_work *w, int32_t id, uint32_t begin, uint32_t 
 /* Byte of the source -> byte of the input, for every byte and the end. */
 static sn_status map_given(sn_tok_work *w, const char *s, size_t bytes) {
     size_t size = w->repaired.size + 1;
-    if (size > w->given_room) {
-        uint32_t *given = sn_realloc(w->given, size, sizeof *given);
-        if (!given) return SN_ERR_MEMORY;
-        w->given = given;
-        w->given_room = size;
-    }
+    uint32_t *given = sn_grow_to(w->given, size, &w->given_room, sizeof *given);
+    if (!given) return SN_ERR_MEMORY;
+    w->given = given;
     size_t out = 0;
     for (size_t i = 0; i < bytes;) {
         bool good;

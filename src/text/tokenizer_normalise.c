@@ -43,26 +43,18 @@ const sn_tok_normalizer_row sn_tok_normalizer_sequence = {0};
 
 /* ---- texts with origin ---- */
 
-static void *more(void *array, size_t count, size_t *room, size_t size) {
-    if (array && count <= *room) return array;
-    size_t wide = *room * 2 > count ? *room * 2 : count + 64;
-    void *moved = sn_realloc(array, wide, size);
-    if (moved) *room = wide;
-    return moved;
-}
-
 sn_status sn_tok_text_reserve(sn_tok_text *t, size_t extra, bool aligned) {
     size_t size = t->size + extra;
     if (size > INT32_MAX) SN_FAIL(SN_ERR_UNSUPPORTED, "a text of more than 2 GiB after normalizing");
-    char *data = more(t->data, size, &t->room, 1);
+    char *data = sn_grow_to(t->data, size, &t->room, 1);
     if (!data) return SN_ERR_MEMORY;
     t->data = data;
     if (!aligned || size <= t->span_room) return SN_OK;
     size_t room = t->span_room, again = t->span_room;
-    uint32_t *from = more(t->from, size, &room, sizeof *from);
+    uint32_t *from = sn_grow_to(t->from, size, &room, sizeof *from);
     if (!from) return SN_ERR_MEMORY;
     t->from = from;
-    uint32_t *to = more(t->to, size, &again, sizeof *to);
+    uint32_t *to = sn_grow_to(t->to, size, &again, sizeof *to);
     if (!to) return SN_ERR_MEMORY;
     t->to = to;
     t->span_room = room;
@@ -112,15 +104,15 @@ sn_status sn_tok_text_add(sn_tok_text *t, const char *bytes, size_t n, const sn_
 /* ---- code points ---- */
 
 sn_status sn_tok_codes_reserve(sn_tok_codes *c, size_t count, bool aligned) {
-    int32_t *code = more(c->code, count, &c->room, sizeof *code);
+    int32_t *code = sn_grow_to(c->code, count, &c->room, sizeof *code);
     if (!code) return SN_ERR_MEMORY;
     c->code = code;
     if (!aligned || count <= c->span_room) return SN_OK;
     size_t room = c->span_room, again = c->span_room;
-    uint32_t *from = more(c->from, count, &room, sizeof *from);
+    uint32_t *from = sn_grow_to(c->from, count, &room, sizeof *from);
     if (!from) return SN_ERR_MEMORY;
     c->from = from;
-    uint32_t *to = more(c->to, count, &again, sizeof *to);
+    uint32_t *to = sn_grow_to(c->to, count, &again, sizeof *to);
     if (!to) return SN_ERR_MEMORY;
     c->to = to;
     c->span_room = room;
@@ -148,7 +140,7 @@ void sn_tok_turn(sn_tok_work *w) {
 }
 
 sn_status sn_tok_change_add(sn_tok_work *w, int32_t code, int32_t change) {
-    sn_tok_change *changes = more(w->changes, w->change_count + 1, &w->change_room, sizeof *changes);
+    sn_tok_change *changes = sn_grow(w->changes, w->change_count, &w->change_room, sizeof *changes);
     if (!changes) return SN_ERR_MEMORY;
     w->changes = changes;
     w->changes[w->change_count++] = (sn_tok_change){code, change};

@@ -140,13 +140,9 @@ typedef struct list {
 } list;
 
 static sn_status add(list *l, size_t begin, size_t end) {
-    if (2 * l->count + 2 > l->room) {
-        size_t room = l->room ? 2 * l->room : 64;
-        uint32_t *pairs = sn_realloc(l->pairs, room, sizeof *pairs);
-        if (!pairs) return SN_ERR_MEMORY;
-        l->pairs = pairs;
-        l->room = room;
-    }
+    uint32_t *pairs = sn_grow_to(l->pairs, 2 * l->count + 2, &l->room, sizeof *pairs);
+    if (!pairs) return SN_ERR_MEMORY;
+    l->pairs = pairs;
     l->pairs[2 * l->count] = (uint32_t)begin;
     l->pairs[2 * l->count + 1] = (uint32_t)end;
     l->count++;

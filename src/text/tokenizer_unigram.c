@@ -125,13 +125,9 @@ static sn_status unknown(const sn_tokenizer *t, sn_tok_work *w, uint32_t begin, 
 static sn_status run(const sn_tokenizer *t, sn_tok_work *w, uint32_t begin, uint32_t end) {
     const unigram *m = t->model_state;
     uint32_t size = end - begin;
-    if (size + 1 > w->lattice_room) {
-        void *room = sn_realloc(w->lattice, (size_t)size + 64, sizeof(reached));
-        if (!room) return SN_ERR_MEMORY;
-        w->lattice = room;
-        w->lattice_room = size + 64;
-    }
-    reached *best = w->lattice;
+    reached *best = sn_grow_to(w->lattice, (size_t)size + 1, &w->lattice_room, sizeof *best);
+    if (!best) return SN_ERR_MEMORY;
+    w->lattice = best;
     SN_TRY(forward(t, best, w->text.data + begin, size));
     /* The way back, turned round in place: from[] of a place becomes where the token that begins there ends. */
     for (uint32_t at = size, next = UINT32_MAX; at;) {

@@ -60,13 +60,9 @@ int32_t sn_tok_vocab_find(const sn_tok_vocab *v, const char *text, size_t bytes)
 }
 
 static sn_status make_room(sn_tok_vocab *v, size_t size) {
-    if (size > v->room) {
-        size_t room = v->room * 2 > size ? v->room * 2 : size + 64;
-        sn_tok_entry *entries = sn_realloc(v->entries, room, sizeof *entries);
-        if (!entries) return SN_ERR_MEMORY;
-        v->entries = entries;
-        v->room = room;
-    }
+    sn_tok_entry *entries = sn_grow_to(v->entries, size, &v->room, sizeof *entries);
+    if (!entries) return SN_ERR_MEMORY;
+    v->entries = entries;
     for (; v->size < size; v->size++) v->entries[v->size] = (sn_tok_entry){0};
     return SN_OK;
 }
