@@ -55,7 +55,7 @@ void *sn_grow_to(void *array, size_t count, size_t *capacity, size_t size) {
 }
 
 void *sn_grow(void *array, size_t count, size_t *capacity, size_t size) {
-    return sn_grow_to(array, count + 1, capacity, size);
+    return count < *capacity ? array : sn_grow_to(array, count + 1, capacity, size);
 }
 
 char *sn_strndup(const char *text, size_t bytes) {
