@@ -2,31 +2,14 @@
  *
  *   word -> a symbol for each character (or byte) -> the pair of lowest rank, leftmost first, is merged -> tokens
  *
- * Short words are merged by scanning an array of ranks, long ones with a heap over a linked list: n log n at worst.
- * Words of everyday length are remembered in the encoding's cache. Two savings change no result:
+ * The merging itself is tokenizer_merge.c. Words of everyday length are remembered in the encoding's cache. Two savings
+ * change no result:
  *   - after a ByteLevel pre-tokenizer the model reads the bytes themselves instead of their stand-ins;
  *   - where the whole text is one word (Llama), it is cut between two characters that stand side by side in no token, for
  *     no merge can cross there. */
-#include "text/tokenizer_internal.h"
+#include "text/tokenizer_merge.h"
 
-enum { SHORT = 32, CACHE_SLOTS = 1 << 14, CACHE_BYTES = 32, CACHE_TOKENS = 6, FUSE = 1, FALLBACK = 2, WHOLE = 4 };
-
-typedef struct merge_slot {
-    uint64_t pair; /* left id << 32 | right id; UINT64_MAX: free */
-    uint32_t rank;
-    int32_t into;
-} merge_slot;
-
-typedef struct symbol {
-    int32_t id;
-    uint32_t bytes; /* 0: merged into the one before */
-    int32_t prev, next;
-} symbol;
-
-typedef struct entry { /* of the heap */
-    uint32_t rank, at;
-    int32_t into;
-} entry;
+enum { CACHE_SLOTS = 1 << 14, CACHE_BYTES = 32, CACHE_TOKENS = 6, FUSE = 1, FALLBACK = 2, WHOLE = 4 };
 
 struct sn_tok_cached {
     uint8_t bytes, count, lengths[CACHE_TOKENS];
@@ -35,8 +18,7 @@ struct sn_tok_cached {
 };
 
 typedef struct bpe {
-    merge_slot *merges;
-    size_t mask;
+    sn_tok_merges merges;
     char *prefix, *suffix; /* NULL: none */
     int32_t unknown;       /* -1: none */
     int flags;
@@ -52,27 +34,13 @@ typedef struct bpe {
 static void release(void *state) {
     bpe *m = state;
     if (!m) return;
-    sn_free(m->merges);
+    sn_free(m->merges.slots);
     sn_free(m->prefix);
     sn_free(m->suffix);
     sn_tok_vocab_free(&m->raw);
     sn_free(m->raw_id);
     sn_free(m->pairs);
     sn_free(m);
-}
-
-static inline size_t mix(uint64_t key) {
-    key *= 0x9E3779B97F4A7C15u;
-    return (size_t)(key ^ key >> 32);
-}
-
-static inline const merge_slot *merge_of(const bpe *m, int32_t left, int32_t right) {
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    for (size_t i = mix(pair) & m->mask;; i = (i + 1) & m->mask) {
-        const merge_slot *s = &m->merges[i];
-        if (s->pair == pair) return s;
-        if (s->pair == UINT64_MAX) return NULL;
-    }
 }
 
 /* ---- reading ---- */
@@ -115,20 +83,13 @@ static sn_status add_merge(const sn_tokenizer *t, bpe *m, const json_t *one, siz
     sn_buf_add(joined, half[1] + skip, bytes[1] - skip);
     SN_TRY(sn_buf_check(joined));
     SN_TRY(find_token(t, joined->data, joined->size, rank, &into));
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t i = mix(pair) & m->mask;
-    while (m->merges[i].pair != UINT64_MAX && m->merges[i].pair != pair) i = (i + 1) & m->mask;
-    m->merges[i] = (merge_slot){pair, (uint32_t)rank, into}; /* told twice: the last one holds */
+    sn_tok_merges_put(&m->merges, left, right, (uint32_t)rank, into);
     return SN_OK;
 }
 
 static sn_status read_merges(const sn_tokenizer *t, bpe *m, const json_t *list) {
-    size_t n = json_array_size(list), size = 16;
-    while (size < n * 2 + 2) size *= 2;
-    m->merges = sn_alloc(size, sizeof *m->merges);
-    if (!m->merges) return SN_ERR_MEMORY;
-    m->mask = size - 1;
-    for (size_t i = 0; i < size; i++) m->merges[i].pair = UINT64_MAX;
+    size_t n = json_array_size(list);
+    SN_TRY(sn_tok_merges_make(&m->merges, n));
     sn_buf joined = {0};
     sn_status status = SN_OK;
     size_t rank = 0;
@@ -226,14 +187,14 @@ static sn_status fill_raw(const sn_tokenizer *t, bpe *m, sn_buf *bytes) {
 static bool has_pair(const bpe *m, int32_t a, int32_t b) {
     if (a < 128 && b < 128) return m->ascii_pair[a][b >> 3] >> (b & 7) & 1;
     uint64_t key = (uint64_t)a << 32 | (uint64_t)b | UINT64_C(1) << 63;
-    for (size_t i = mix(key) & m->pair_mask; m->pairs && m->pairs[i]; i = (i + 1) & m->pair_mask) {
+    for (size_t i = sn_tok_mix(key) & m->pair_mask; m->pairs && m->pairs[i]; i = (i + 1) & m->pair_mask) {
         if (m->pairs[i] == key) return true;
     }
     return false;
 }
 
 static void put_pair(bpe *m, uint64_t key) {
-    size_t i = mix(key) & m->pair_mask;
+    size_t i = sn_tok_mix(key) & m->pair_mask;
     while (m->pairs[i] && m->pairs[i] != key) i = (i + 1) & m->pair_mask;
     m->pair_count += !m->pairs[i];
     m->pairs[i] = key;
@@ -268,9 +229,10 @@ static bool is_byte_token(const char *s, size_t n) { return n == 6 && !memcmp(s,
 /* Cutting is sound when merges only concern tokens that are the text they cover. */
 static sn_status find_pairs(const sn_tokenizer *t, bpe *m) {
     m->cuttable = !m->prefix && !m->suffix && !(m->flags & WHOLE) && !t->raw_bytes;
-    for (size_t i = 0; m->cuttable && i <= m->mask; i++) {
-        if (m->merges[i].pair == UINT64_MAX) continue;
-        int32_t side[2] = {(int32_t)(m->merges[i].pair >> 32), (int32_t)(m->merges[i].pair & 0xFFFFFFFF)};
+    for (size_t i = 0; m->cuttable && i <= m->merges.mask; i++) {
+        uint64_t pair = m->merges.slots[i].pair;
+        if (pair == UINT64_MAX) continue;
+        int32_t side[2] = {(int32_t)(pair >> 32), (int32_t)(pair & 0xFFFFFFFF)};
         for (int k = 0; k < 2; k++) {
             const sn_tok_entry *e = &t->vocab.entries[side[k]];
             if (side[k] == m->unknown || is_byte_token(e->text, e->bytes)) m->cuttable = false;
@@ -303,113 +265,6 @@ sn_status sn_tok_bpe_ready(sn_tokenizer *t) {
     return status;
 }
 
-/* ---- merging ---- */
-
-static sn_status reserve(void **array, size_t *room, size_t count, size_t size) {
-    if (count <= *room) return SN_OK;
-    size_t wide = *room * 2 > count ? *room * 2 : count + 64;
-    void *moved = sn_realloc(*array, wide, size);
-    if (!moved) return SN_ERR_MEMORY;
-    *array = moved;
-    *room = wide;
-    return SN_OK;
-}
-
-/* symbols[0..n), n <= SHORT; returns how many are left. */
-static size_t merge_short(const bpe *m, symbol *s, size_t n) {
-    uint32_t rank[SHORT];
-    int32_t into[SHORT];
-    for (size_t i = 0; i + 1 < n; i++) {
-        const merge_slot *slot = merge_of(m, s[i].id, s[i + 1].id);
-        rank[i] = slot ? slot->rank : UINT32_MAX;
-        into[i] = slot ? slot->into : 0;
-    }
-    while (n > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++) best = rank[i] < rank[best] ? i : best;
-        if (rank[best] == UINT32_MAX) break;
-        s[best].id = into[best];
-        s[best].bytes += s[best + 1].bytes;
-        n--;
-        for (size_t i = best + 1; i < n; i++) {
-            s[i] = s[i + 1];
-            rank[i] = rank[i + 1];
-            into[i] = into[i + 1];
-        }
-        for (size_t i = best ? best - 1 : 0; i <= best && i + 1 < n; i++) {
-            const merge_slot *slot = merge_of(m, s[i].id, s[i + 1].id);
-            rank[i] = slot ? slot->rank : UINT32_MAX;
-            into[i] = slot ? slot->into : 0;
-        }
-    }
-    return n;
-}
-
-static bool before(entry a, entry b) { return a.rank < b.rank || (a.rank == b.rank && a.at < b.at); }
-
-static void sift_down(entry *heap, size_t n, size_t i) {
-    entry moving = heap[i];
-    for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && before(heap[child + 1], heap[child])) child++;
-        if (!before(heap[child], moving)) break;
-        heap[i] = heap[child];
-    }
-    heap[i] = moving;
-}
-
-static sn_status push(sn_tok_work *w, size_t *n, entry e) {
-    SN_TRY(reserve(&w->heap, &w->heap_room, *n + 1, sizeof e));
-    entry *heap = w->heap;
-    size_t i = (*n)++;
-    for (; i && before(e, heap[(i - 1) / 2]); i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
-    heap[i] = e;
-    return SN_OK;
-}
-
-static sn_status push_pair(const bpe *m, sn_tok_work *w, size_t *count, int32_t at, int32_t next) {
-    const symbol *s = w->symbols;
-    if (at < 0 || next < 0) return SN_OK;
-    const merge_slot *slot = merge_of(m, s[at].id, s[next].id);
-    return slot ? push(w, count, (entry){slot->rank, (uint32_t)at, slot->into}) : SN_OK;
-}
-
-/* Merges w->symbols[0..n); returns how many are left in *left, moved together. */
-static sn_status merge_long(const bpe *m, sn_tok_work *w, size_t n, size_t *left) {
-    symbol *s = w->symbols;
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        s[i].prev = (int32_t)i - 1;
-        s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
-        const merge_slot *slot = i + 1 < n ? merge_of(m, s[i].id, s[i + 1].id) : NULL;
-        if (!slot) continue;
-        SN_TRY(reserve(&w->heap, &w->heap_room, count + 1, sizeof(entry)));
-        ((entry *)w->heap)[count++] = (entry){slot->rank, (uint32_t)i, slot->into};
-    }
-    for (size_t i = count / 2; i-- > 0;) sift_down(w->heap, count, i);
-    while (count) {
-        entry top = ((entry *)w->heap)[0];
-        ((entry *)w->heap)[0] = ((entry *)w->heap)[--count];
-        if (count) sift_down(w->heap, count, 0);
-        symbol *here = &s[top.at];
-        if (!here->bytes || here->next < 0) continue;
-        symbol *right = &s[here->next];
-        const merge_slot *slot = merge_of(m, here->id, right->id);
-        if (!slot || slot->into != top.into) continue; /* an entry whose pair is gone */
-        here->id = top.into;
-        here->bytes += right->bytes;
-        here->next = right->next;
-        right->bytes = 0;
-        if (right->next >= 0) s[right->next].prev = (int32_t)top.at;
-        SN_TRY(push_pair(m, w, &count, here->prev, (int32_t)top.at));
-        SN_TRY(push_pair(m, w, &count, (int32_t)top.at, here->next));
-    }
-    *left = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (s[i].bytes) s[(*left)++] = s[i];
-    }
-    return SN_OK;
-}
-
 /* ---- a word ---- */
 
 /* Characters that are not in the vocabulary wait here, to become one unknown token or several. */
@@ -418,10 +273,10 @@ typedef struct waiting {
     uint32_t bytes;
 } waiting;
 
-static void put(symbol *s, size_t *n, int32_t id, uint32_t bytes) { s[(*n)++] = (symbol){id, bytes, 0, 0}; }
+static void put(sn_tok_symbol *s, size_t *n, int32_t id, uint32_t bytes) { s[(*n)++] = (sn_tok_symbol){id, bytes, 0, 0}; }
 
 /* The bytes of `full` as byte tokens; false when one of them is missing. */
-static bool fall_back(const sn_tokenizer *t, const sn_buf *full, symbol *s, size_t *n) {
+static bool fall_back(const sn_tokenizer *t, const sn_buf *full, sn_tok_symbol *s, size_t *n) {
     size_t begin = *n;
     for (size_t i = 0; i < full->size; i++) {
         static const char digits[] = "0123456789ABCDEF";
@@ -435,7 +290,7 @@ static bool fall_back(const sn_tokenizer *t, const sn_buf *full, symbol *s, size
 }
 
 /* A character that is no token: bytes, unknown or nothing. */
-static void missing(const sn_tokenizer *t, const sn_buf *full, uint32_t bytes, waiting *wait, symbol *s, size_t *n) {
+static void missing(const sn_tokenizer *t, const sn_buf *full, uint32_t bytes, waiting *wait, sn_tok_symbol *s, size_t *n) {
     const bpe *m = t->model_state;
     if (m->flags & FALLBACK && fall_back(t, full, s, n)) return;
     if (m->unknown < 0) return;
@@ -455,8 +310,9 @@ static sn_status split(const sn_tokenizer *t, sn_tok_work *w, const char *text, 
     sn_status status = SN_OK;
     size_t longest = m->flags & FALLBACK && m->suffix ? size + strlen(m->suffix) : size;
     if (m->flags & FALLBACK && m->prefix) longest += (size_t)size * strlen(m->prefix);
-    SN_TRY(reserve(&w->symbols, &w->symbol_room, longest + 1, sizeof(symbol)));
-    symbol *s = w->symbols;
+    sn_tok_symbol *s = sn_grow_to(w->symbols, longest + 1, &w->symbol_room, sizeof *s);
+    if (!s) return SN_ERR_MEMORY;
+    w->symbols = s;
     *n = 0;
     for (uint32_t i = 0; status == SN_OK && i < size;) {
         unsigned width = 1;
@@ -498,9 +354,8 @@ static sn_status merge_word(const sn_tokenizer *t, sn_tok_work *w, uint32_t begi
     if (m->flags & WHOLE) SN_TRY(whole_word(t, text, end - begin, &id));
     if (id >= 0) return sn_tok_token_add(w, id, begin, end);
     SN_TRY(split(t, w, text, end - begin, &n));
-    if (n <= SHORT) n = merge_short(m, w->symbols, n);
-    else SN_TRY(merge_long(m, w, n, &n));
-    const symbol *s = w->symbols;
+    SN_TRY(sn_tok_merge(&m->merges, w, n, &n));
+    const sn_tok_symbol *s = w->symbols;
     uint32_t at = begin;
     for (size_t i = 0; i < n; i++) {
         uint32_t stop = at + s[i].bytes < end ? at + s[i].bytes : end;
