@@ -3,6 +3,12 @@
 
 static const char *const keys[] = {SN_GENERATION_KEYS, NULL};
 
+typedef struct generating {
+    sn_call *call;
+    sn_generation g;
+    sn_encoding prompt;
+} generating;
+
 /* The prompt as the tokenizer gives it by itself; an empty one begins with the start token. */
 static sn_status prompt_ids(sn_call *call, size_t i, const sn_generation *g, sn_encoding *e) {
     const char *text;
@@ -14,7 +20,11 @@ static sn_status prompt_ids(sn_call *call, size_t i, const sn_generation *g, sn_
     return SN_OK;
 }
 
-static sn_status one(sn_call *call, size_t i, const sn_generation *g, sn_encoding *e) {
+static sn_status one(void *context, size_t i) {
+    generating *job = context;
+    sn_call *call = job->call;
+    const sn_generation *g = &job->g;
+    sn_encoding *e = &job->prompt;
     sn_decoding *d;
     json_t *result = NULL;
     SN_TRY(prompt_ids(call, i, g, e));
@@ -28,16 +38,11 @@ static sn_status one(sn_call *call, size_t i, const sn_generation *g, sn_encodin
 }
 
 static sn_status run(sn_call *call) {
-    sn_generation g;
-    sn_encoding e = {0};
-    SN_TRY(sn_call_generation(call, NULL, &g));
-    sn_status status = SN_OK;
-    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
-        status = one(call, i, &g, &e);
-        if (status != SN_OK) status = sn_call_item_failed(call, i, status);
-    }
-    sn_encoding_free(&e);
-    sn_generation_free(&g);
+    generating job = {.call = call};
+    SN_TRY(sn_call_generation(call, NULL, &job.g));
+    sn_status status = sn_call_each(call, one, &job);
+    sn_encoding_free(&job.prompt);
+    sn_generation_free(&job.g);
     return status;
 }
 

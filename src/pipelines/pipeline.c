@@ -81,6 +81,15 @@ sn_status sn_call_item_failed(sn_call *call, size_t i, sn_status status) {
     return sn_call_give(call, i, json_pack("{s:{s:s, s:o, s:o}}", "error", "code", sn_status_name(status), "message", text, "file", place));
 }
 
+sn_status sn_call_each(sn_call *call, sn_status (*one)(void *context, size_t i), void *context) {
+    sn_status status = SN_OK;
+    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
+        status = one(context, i);
+        if (status != SN_OK) status = sn_call_item_failed(call, i, status);
+    }
+    return status;
+}
+
 sn_status sn_call_run(sn_call *call, const sn_pipeline_task *task) {
     const sn_pipeline *p = call->p;
     unsigned lacking = task->needs & ~p->has;

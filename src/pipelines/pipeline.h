@@ -64,6 +64,8 @@ sn_status sn_call_run(sn_call *call, const sn_pipeline_task *task);
 sn_status sn_call_give(sn_call *call, size_t i, json_t *result);
 /* Item i failed with the error recorded last. SN_OK: the others may go on; else the error ends the call. */
 sn_status sn_call_item_failed(sn_call *call, size_t i, sn_status status);
+/* one(context, i) for every item of the call in turn; those that fail are told, and the others go on. */
+sn_status sn_call_each(sn_call *call, sn_status (*one)(void *context, size_t i), void *context);
 
 /* Does the page take this kind (sn_page_accepts)? */
 bool sn_pipeline_accepts(const sn_pipeline *p, unsigned kinds);

@@ -27,13 +27,22 @@ static json_t *offsets(const sn_encoding *e) {
     return list;
 }
 
-static sn_status one(sn_call *call, size_t i, bool special, const char *pair, sn_encoding *e) {
+typedef struct cutting {
+    sn_call *call;
+    bool special;
+    const char *pair; /* NULL: none */
+    sn_encoding e;
+} cutting;
+
+static sn_status one(void *context, size_t i) {
+    cutting *c = context;
+    sn_call *call = c->call;
+    sn_encoding *e = &c->e;
     const char *text;
     size_t bytes;
-    sn_encode_options o = {.add_special = special, .offsets = true, .truncation = SN_TRUNCATE_NONE, .padding = SN_PAD_NONE};
-    sn_status status = sn_item_text(&call->items[i], &text, &bytes);
-    if (status == SN_OK) status = sn_tokenizer_encode(call->p->tokenizer, text, bytes, pair, pair ? strlen(pair) : 0, o, e);
-    if (status != SN_OK) return sn_call_item_failed(call, i, status);
+    sn_encode_options o = {.add_special = c->special, .offsets = true, .truncation = SN_TRUNCATE_NONE, .padding = SN_PAD_NONE};
+    SN_TRY(sn_item_text(&call->items[i], &text, &bytes));
+    SN_TRY(sn_tokenizer_encode(call->p->tokenizer, text, bytes, c->pair, c->pair ? strlen(c->pair) : 0, o, e));
     return sn_call_give(call, i, json_pack("{s:o, s:o, s:o, s:o, s:o}", "text", json_stringn_nocheck(text, bytes), "ids",
                                            numbers(e->ids, e->count), "tokens", names(call->p->tokenizer, e), "types",
                                            numbers(e->type_ids, e->count), "offsets", offsets(e)));
@@ -61,16 +70,14 @@ static sn_status decode(sn_call *call, const json_t *list, bool special) {
 }
 
 static sn_status run(sn_call *call) {
-    bool special = true;
-    const char *pair = NULL;
     json_t *list = NULL;
-    sn_encoding e = {0};
-    sn_status status = sn_json_bool(call->options, "special", true, &special);
-    if (status == SN_OK) status = sn_json_string(call->options, "pair", NULL, &pair);
-    if (status == SN_OK) status = sn_json_array(call->options, "decode", &list);
-    if (status == SN_OK && list) return decode(call, list, special);
-    for (size_t i = 0; status == SN_OK && i < call->n; i++) status = one(call, i, special, pair, &e);
-    sn_encoding_free(&e);
+    cutting c = {.call = call};
+    SN_TRY(sn_json_bool(call->options, "special", true, &c.special));
+    SN_TRY(sn_json_string(call->options, "pair", NULL, &c.pair));
+    SN_TRY(sn_json_array(call->options, "decode", &list));
+    if (list) return decode(call, list, c.special);
+    sn_status status = sn_call_each(call, one, &c);
+    sn_encoding_free(&c.e);
     return status;
 }
 

@@ -178,8 +178,16 @@ static sn_status listen(transcription *t, const int32_t *prompt, int64_t n_promp
     return *result ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
 }
 
-static sn_status one(sn_call *call, size_t i, const sn_whisper *w, const sn_encoding *prompt) {
-    transcription t = {.call = call, .item = i, .w = w, .encoded = -1, .segments = json_array()};
+typedef struct transcribing {
+    sn_call *call;
+    sn_whisper w;
+    sn_encoding prompt;
+} transcribing;
+
+static sn_status one(void *context, size_t i) {
+    const transcribing *job = context;
+    sn_call *call = job->call;
+    transcription t = {.call = call, .item = i, .w = &job->w, .encoded = -1, .segments = json_array()};
     json_t *result = NULL;
     size_t chunk;
     sn_decode_stream_begin(&t.stream, call->p->tokenizer, true);
@@ -187,7 +195,7 @@ static sn_status one(sn_call *call, size_t i, const sn_whisper *w, const sn_enco
     if (status == SN_OK && sn_mul_overflow((size_t)call->p->sound.frames, (size_t)call->p->sound.mel.mels, &chunk))
         status = sn_fail(SN_ERR_MEMORY, "a window is too large");
     if (status == SN_OK) t.chunk = sn_alloc(chunk, sizeof *t.chunk);
-    if (status == SN_OK) status = t.chunk ? listen(&t, prompt->ids, prompt->count, &result) : SN_ERR_MEMORY;
+    if (status == SN_OK) status = t.chunk ? listen(&t, job->prompt.ids, job->prompt.count, &result) : SN_ERR_MEMORY;
     sn_decode_stream_free(&t.stream);
     sn_sound_free(&t.sound);
     sn_free(t.chunk);
@@ -228,16 +236,12 @@ static sn_status settings(const sn_call *call, sn_whisper *out) {
 }
 
 static sn_status run(sn_call *call) {
-    sn_whisper w;
-    sn_encoding prompt = {0};
-    SN_TRY(settings(call, &w));
-    sn_status status = read_prompt(call, &prompt);
-    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
-        status = one(call, i, &w, &prompt);
-        if (status != SN_OK) status = sn_call_item_failed(call, i, status);
-    }
-    sn_encoding_free(&prompt);
-    sn_whisper_free(&w);
+    transcribing job = {.call = call};
+    SN_TRY(settings(call, &job.w));
+    sn_status status = read_prompt(call, &job.prompt);
+    if (status == SN_OK) status = sn_call_each(call, one, &job);
+    sn_encoding_free(&job.prompt);
+    sn_whisper_free(&job.w);
     return status;
 }
 
