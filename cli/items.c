@@ -1,4 +1,5 @@
-/* items.c: what is given to a published model on the command line: words or files, and lines of a file. */
+/* items.c: what is given to a published model on the command line: words or files, and lines of a file; and a task run over
+ * them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,3 +80,42 @@ int cli_open_pipeline(const cli_args *args, const char *task, sn_pipeline **out)
 }
 
 void cli_item_error(const json_t *answer) { cli_row_error(NULL, json_object_get(answer, "error")); }
+
+/* ---- a task over them ---- */
+
+typedef struct answering {
+    const cli_answers *answers;
+    bool json;
+    size_t failed;
+} answering;
+
+static int take_answer(void *context, const char *text) {
+    answering *a = context;
+    json_t *answer = json_loads(text, JSON_ALLOW_NUL, NULL);
+    bool failed = json_object_get(answer, "error") != NULL;
+    a->failed += failed;
+    if (a->json) cli_print_json(answer);
+    else if (failed) cli_item_error(answer);
+    else a->answers->print(a->answers->context, answer);
+    json_decref(answer);
+    return ferror(stdout);
+}
+
+static int take_text(void *context, size_t item, const char *utf8, size_t bytes) {
+    const answering *a = context;
+    return a->answers->text(a->answers->context, item, utf8, bytes);
+}
+
+int cli_answer(const cli_args *args, const char *task, const cli_items *items, char *options, const cli_answers *answers) {
+    sn_pipeline *p = NULL;
+    answering a = {.answers = answers, .json = cli_given(args, OPT_JSON)};
+    sn_listener listener = {.result = take_answer, .text = answers->text && !a.json ? take_text : NULL, .context = &a};
+    int code = cli_open_pipeline(args, task, &p);
+    if (!code) {
+        sn_status status = sn_pipeline_run(p, task, items->list, items->count, options, &listener);
+        if (status) code = a.failed ? CLI_FAILED : cli_fail(status);
+    }
+    free(options);
+    sn_pipeline_free(p);
+    return code;
+}

@@ -3,11 +3,6 @@
 
 #include "cli.h"
 
-typedef struct form {
-    bool json;
-    size_t failed;
-} form;
-
 /* "[CLS]/101 hello/7592" */
 static void print_tokens(const json_t *answer) {
     const json_t *tokens = json_object_get(answer, "tokens"), *ids = json_object_get(answer, "ids");
@@ -20,20 +15,14 @@ static void print_tokens(const json_t *answer) {
     putchar('\n');
 }
 
-static int take(void *context, const char *text) {
-    form *f = context;
-    json_t *answer = json_loads(text, JSON_ALLOW_NUL, NULL);
-    bool failed = json_object_get(answer, "error") != NULL;
-    f->failed += failed;
-    if (f->json) cli_print_json(answer);
-    else if (failed) cli_item_error(answer);
-    else if (json_object_get(answer, "ids")) print_tokens(answer);
-    else {
-        cli_put(stdout, json_string_value(json_object_get(answer, "text")), 0);
-        putchar('\n');
+static void print(void *context, const json_t *answer) {
+    (void)context;
+    if (json_object_get(answer, "ids")) {
+        print_tokens(answer);
+        return;
     }
-    json_decref(answer);
-    return ferror(stdout);
+    cli_put(stdout, json_string_value(json_object_get(answer, "text")), 0);
+    putchar('\n');
 }
 
 /* "--decode 1,2" came as words. */
@@ -54,22 +43,12 @@ static int decode_list(const cli_args *args, json_t *options) {
 }
 
 int cli_tokenize(const cli_args *args) {
+    static const cli_answers answers = {.print = print};
     cli_items items = {0};
-    sn_pipeline *p = NULL;
     json_t *options = cli_pick(args, BIT(PAIR));
-    bool decode = cli_given(args, OPT_DECODE);
-    form f = {.json = cli_given(args, OPT_JSON)};
     if (cli_given(args, OPT_PLAIN)) json_object_set_new(options, "special", json_false());
-    int code = decode ? decode_list(args, options) : cli_items_read(args, 1, true, &items);
-    if (!code) code = cli_open_pipeline(args, "tokenize", &p);
-    if (!code) {
-        char *text = json_dumps(options, JSON_COMPACT);
-        sn_listener listener = {.result = take, .context = &f};
-        sn_status status = sn_pipeline_run(p, "tokenize", items.list, items.count, text, &listener);
-        free(text);
-        if (status) code = f.failed ? CLI_FAILED : cli_fail(status);
-    }
-    sn_pipeline_free(p);
+    int code = cli_given(args, OPT_DECODE) ? decode_list(args, options) : cli_items_read(args, 1, true, &items);
+    if (!code) code = cli_answer(args, "tokenize", &items, json_dumps(options, JSON_COMPACT), &answers);
     cli_items_free(&items);
     json_decref(options);
     return code;
