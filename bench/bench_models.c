@@ -1,0 +1,283 @@
+/* bench_models.c: our side of the rows of `make bench` over published models (run.py, peer_models.py).
+ *
+ *   bench_models encode MODEL PRECISION THREADS picture|text|sound ROWS [STEPS]
+ *   bench_models train  MODEL PRECISION THREADS picture|text ROWS [STEPS]   a step with AdamW, loss the mean of squares
+ *   bench_models write  MODEL PRECISION THREADS PROMPT NEW ROWS             a decoder alone, or behind an encoder
+ *
+ * Prints {"ready":true}, then answers one JSON line for each line on stdin: "run" or "profile" (to stderr too). Inputs
+ * are the same numbers on both sides, and the answers say what came out, so that run.py can see that both did the same. */
+#define _GNU_SOURCE
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/parallel.h"
+#include "models/decode.h"
+#include "train/optimiser.h"
+
+static double now(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void need(sn_status status) {
+    if (status == SN_OK) return;
+    (void)fprintf(stderr, "bench_models: %s\n", sn_error_message());
+    exit(1);
+}
+
+static void *some(size_t count, size_t size) {
+    void *block = sn_alloc(count, size);
+    if (!block) need(SN_ERR_MEMORY);
+    return block;
+}
+
+static float number(size_t i) { return (float)(i * 2654435761u % 1000) / 500.0f - 1.0f; }
+static int32_t token(size_t i) { return (int32_t)(i * 7919u % 20000 + 1000); }
+
+static float *numbers(size_t n) {
+    float *x = some(n, sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = number(i);
+    return x;
+}
+
+/* ---- one graph of the model ---- */
+
+typedef struct model {
+    sn_pretrained *m;
+    sn_page_sizes sizes;
+    sn_runner *runner;
+    const sn_program *program;
+    sn_optimiser *optimiser; /* NULL: forward only */
+    sn_shape shape;          /* of the output */
+    uint64_t step;
+} model;
+
+static void open_model(model *b, const char *place, const char *precision, int threads, bool trains) {
+    sn_pretrained_options o = {.threads = threads, .precision = precision, .inference = !trains, .fold = !trains};
+    need(sn_pretrained_open(place, &o, &b->m));
+}
+
+static void set_sizes(model *b, const char *kind, int64_t rows, int64_t steps) {
+    const sn_page_config *c = sn_pretrained_config(b->m);
+    b->sizes = (sn_page_sizes){.rows = rows, .height = -1};
+    if (!strcmp(kind, "text")) b->sizes.steps = steps;
+    else if (!strcmp(kind, "picture")) b->sizes.height = b->sizes.width = 0;
+    else b->sizes.frames = 2 * c->positions;
+}
+
+/* In the order of sn_pretrained_inputs. */
+static void bind(model *b, const sn_page_in *in, const sn_graph *g) {
+    int at = 0;
+    size_t n = (size_t)(b->sizes.rows * b->sizes.steps);
+    if (in->ids.id >= 0) {
+        int32_t *ids = some(n, 4), *types = some(n, 4), *lengths = some((size_t)b->sizes.rows, 4);
+        for (size_t i = 0; i < n; i++) ids[i] = token(i);
+        for (int64_t r = 0; r < b->sizes.rows; r++) lengths[r] = (int32_t)b->sizes.steps;
+        sn_runner_bind_input(b->runner, at++, ids);
+        sn_runner_bind_input(b->runner, at++, types);
+        sn_runner_bind_input(b->runner, at++, lengths);
+    }
+    const sn_node real[] = {in->pixels, in->sound};
+    for (int k = 0; k < 2; k++)
+        if (real[k].id >= 0) sn_runner_bind_input(b->runner, at++, numbers((size_t)sn_shape_count(sn_shape_at(g, real[k]))));
+    if (in->rows.id >= 0) {
+        int64_t *rows = some((size_t)b->sizes.rows, sizeof *rows);
+        for (int64_t r = 0; r < b->sizes.rows; r++) rows[r] = r;
+        sn_runner_bind_input(b->runner, at++, rows);
+    }
+}
+
+static sn_node output_of(const sn_page_out *out) {
+    static const char *const names[] = {"image_embeds", "text_embeds", "logits", "pooler_output", "last_hidden_state"};
+    sn_node node = SN_NO_NODE;
+    for (size_t i = 0; node.id < 0 && i < sizeof names / sizeof *names; i++) node = sn_page_get(out, names[i]);
+    if (node.id < 0) need(sn_fail(SN_ERR_UNSUPPORTED, "the model gives none of the outputs that are measured"));
+    return node;
+}
+
+/* The mean of the output's squares, and the gradient of every parameter that it depends on. */
+static int add_gradients(model *b, sn_graph *g, sn_node output, sn_node *outputs, int *which) {
+    sn_params *p = sn_pretrained_params(b->m);
+    int n = 0;
+    sn_node *wrt = some((size_t)sn_params_count(p), sizeof *wrt);
+    double count = (double)sn_shape_count(sn_shape_at(g, output));
+    sn_node squares = sn_emit(g, SN_SQUARE, &output, 1, NULL);
+    sn_node sum = sn_reduce_sum(g, sn_reshape(g, squares, SN_SHAPE(-1)), 1, true);
+    sn_attr mean = {.affine = {(float)(1.0 / count), 0}};
+    outputs[0] = sn_emit(g, SN_AFFINE, &sum, 1, &mean);
+    sn_node dy = sn_fill(g, sn_shape_at(g, outputs[0]), 1.0f);
+    for (int i = 0; i < sn_params_count(p); i++) {
+        sn_node node = sn_graph_param(g, i);
+        if (node.id < 0 || !sn_params_trainable(p, i)) continue;
+        which[n] = i;
+        wrt[n++] = node;
+    }
+    need(sn_grad(g, 1, outputs, &dy, n, wrt, outputs + 1));
+    sn_free(wrt);
+    return n;
+}
+
+static void compile(model *b, bool trains) {
+    sn_graph *g;
+    sn_page_in in;
+    sn_page_out *out = some(1, sizeof *out);
+    sn_params *p = sn_pretrained_params(b->m);
+    size_t most = (size_t)sn_params_count(p) + 1;
+    sn_node *outputs = some(most, sizeof *outputs);
+    int *which = some(most, sizeof *which), n = 0;
+    sn_program *program;
+    need(sn_pretrained_graph(b->m, &b->sizes, trains, &g, &in, out));
+    outputs[0] = sn_cast(g, output_of(out), SN_F32);
+    if (trains) n = add_gradients(b, g, outputs[0], outputs, which);
+    need(sn_graph_check(g));
+    b->shape = sn_shape_at(g, outputs[0]);
+    need(sn_pretrained_compile(b->m, g, 1 + n, outputs, 1 + n, &program));
+    b->program = program;
+    need(sn_runner_create(program, p, &b->runner));
+    sn_runner_lend(b->runner, sn_pages(sn_program_bytes(program)));
+    if (trains) {
+        float *gradients;
+        sn_optimiser_options o;
+        need(sn_optimiser_defaults("adamw", &o));
+        need(sn_optimiser_create(&o, p, sn_pretrained_threads(b->m), &b->optimiser));
+        need(sn_params_gradients(p, &gradients));
+        for (int i = 0; i < n; i++) sn_runner_bind_output(b->runner, 1 + i, gradients + sn_params_offset(p, which[i]));
+    }
+    need(sn_graph_create(p, trains, &g)); /* once more for the inputs' shapes: compiling freed the first */
+    sn_pretrained_inputs(b->m, g, &b->sizes, trains, &in);
+    bind(b, &in, g);
+    sn_graph_free(g);
+    sn_free(out);
+    sn_free(outputs);
+    sn_free(which);
+}
+
+static void run_model(model *b, bool profile) {
+    if (profile) need(sn_runner_profile(b->runner));
+    double start = now();
+    need(sn_runner_run(b->runner, SN_RUN_ALL, &(sn_run_info){1, b->step++}));
+    if (b->optimiser) {
+        int bad;
+        (void)sn_optimiser_norm(b->optimiser, 1.0, &bad);
+        sn_optimiser_commit(b->optimiser, 1e-5, 1.0);
+    }
+    double seconds = now() - start, sum = 0;
+    const float *y = sn_runner_output(b->runner, 0);
+    for (int64_t i = 0; i < sn_shape_count(b->shape); i++) sum += fabs((double)y[i]);
+    (void)printf("{\"seconds\":%.6f,\"mean\":%.8f}\n", seconds, sum / (double)sn_shape_count(b->shape));
+    if (!profile) return;
+    sn_buf text = {0};
+    sn_runner_print_profile(b->runner, &text);
+    (void)fputs(text.data, stderr);
+    sn_buf_free(&text);
+}
+
+static bool hear(char *line, int room) {
+    (void)fflush(stdout);
+    if (!fgets(line, room, stdin)) return false;
+    line[strcspn(line, "\n")] = '\0';
+    return true;
+}
+
+static int row_model(int argc, char **argv, bool trains) {
+    char line[64];
+    model b = {0};
+    if (argc < 5) return 2;
+    open_model(&b, argv[0], argv[1], atoi(argv[2]), trains);
+    set_sizes(&b, argv[3], atoll(argv[4]), argc > 5 ? atoll(argv[5]) : 0);
+    compile(&b, trains);
+    (void)printf("{\"ready\":true}\n");
+    while (hear(line, sizeof line)) run_model(&b, !strcmp(line, "profile"));
+    return 0;
+}
+static int row_encode(int argc, char **argv) { return row_model(argc, argv, false); }
+static int row_train(int argc, char **argv) { return row_model(argc, argv, true); }
+
+/* ---- writing ---- */
+
+typedef struct writer {
+    sn_pretrained *m;
+    sn_decoding *d;
+    double first; /* when the first token was known */
+} writer;
+
+static int on_token(void *context, int64_t row, int32_t t) {
+    writer *w = context;
+    (void)row, (void)t;
+    if (w->first == 0) w->first = now();
+    return 0;
+}
+
+/* What the encoder gives for `rows` pictures or sounds; NULL for a decoder alone. */
+static float *encode(const sn_pretrained *m, const char *kind, int64_t rows, sn_shape *shape) {
+    model b = {.m = (sn_pretrained *)(uintptr_t)m};
+    sn_graph *g;
+    sn_page_in in;
+    sn_node node;
+    sn_program *program;
+    set_sizes(&b, kind, rows, 0);
+    need(sn_graph_create(sn_pretrained_params(m), false, &g));
+    sn_pretrained_inputs(m, g, &b.sizes, false, &in);
+    need(sn_pretrained_encode(m, g, &in, &node));
+    node = sn_cast(g, node, SN_F32);
+    *shape = sn_shape_at(g, node);
+    need(sn_pretrained_compile(m, g, 1, &node, 1, &program));
+    need(sn_runner_create(program, sn_pretrained_params(m), &b.runner));
+    sn_runner_lend(b.runner, sn_pages(sn_program_bytes(program)));
+    need(sn_graph_create(sn_pretrained_params(m), false, &g));
+    sn_pretrained_inputs(m, g, &b.sizes, false, &in);
+    bind(&b, &in, g);
+    sn_graph_free(g);
+    need(sn_runner_run(b.runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
+    return sn_runner_output(b.runner, 0);
+}
+
+static int row_write(int argc, char **argv) {
+    char line[64];
+    if (argc != 6) return 2;
+    writer w = {0};
+    sn_pretrained_options o = {.threads = atoi(argv[2]), .precision = argv[1], .inference = true, .fold = true};
+    int64_t prompt = atoll(argv[3]), fresh = atoll(argv[4]), rows = atoll(argv[5]);
+    need(sn_pretrained_open(argv[0], &o, &w.m));
+    sn_shape shape = SN_SHAPE(0);
+    float *encoded = NULL;
+    unsigned accepts = sn_pretrained_page(w.m)->accepts;
+    if (accepts & (SN_IN_IMAGE | SN_IN_SOUND)) encoded = encode(w.m, accepts & SN_IN_IMAGE ? "picture" : "sound", rows, &shape);
+    need(sn_decoding_create(w.m, rows, prompt + fresh, &w.d));
+    sn_generation g = {.max_new_tokens = fresh, .max_length = -1, .min_length = -1, .min_new_tokens = -1, .num_beams = 1,
+                       .num_return_sequences = 1, .length_penalty = 1, .repetition_penalty = 1, .temperature = 1, .top_p = 1,
+                       .bos = -1, .pad = 0, .decoder_start = -1, .forced_bos = -1, .forced_eos = -1};
+    int32_t *ids = some((size_t)(rows * prompt), 4);
+    for (int64_t i = 0; i < rows * prompt; i++) ids[i] = token((size_t)(i % prompt));
+    sn_generated *out = some((size_t)rows, sizeof *out);
+    sn_decoder decoder = sn_decoding_decoder(w.d);
+    (void)printf("{\"ready\":true}\n");
+    while (hear(line, sizeof line)) {
+        need(sn_decoding_start(w.d, encoded, encoded ? rows : 0, encoded ? shape.dim[1] : 0, encoded ? shape.dim[2] : 0));
+        w.first = 0;
+        double start = now();
+        need(sn_generate(&decoder, &g, rows, prompt, ids, on_token, &w, out));
+        double end = now();
+        (void)printf("{\"seconds\":%.6f,\"prompt\":%.6f,\"decode\":%.6f,\"tokens\":[", end - start, w.first - start, end - w.first);
+        for (int64_t i = 0; i < out[0].n && i < 8; i++) (void)printf("%s%d", i ? "," : "", out[0].tokens[i]);
+        (void)printf("]}\n");
+        for (int64_t r = 0; r < rows; r++) sn_free(out[r].tokens);
+    }
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} rows[] = {{"encode", row_encode}, {"train", row_train}, {"write", row_write}};
+
+int main(int argc, char **argv) {
+    for (size_t i = 0; argc > 1 && i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(argv[1], rows[i].name)) return rows[i].run(argc - 2, argv + 2);
+    (void)fprintf(stderr, "bench_models: what to measure, encode, train or write; see the top of bench_models.c\n");
+    return 2;
+}
