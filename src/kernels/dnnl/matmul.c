@@ -6,8 +6,16 @@
  * 512 rows), so that reading a prompt and decoding share one copy. Which shapes are flattened:
  *
  *   b of rank 2, a not transposed:  [rows, K] x [K, N]            (rows = all leading dims times M)
- *   else:                           [B, M, K] x [B or 1, K, N]    (B = all leading dims) */
+ *   else:                           [B, M, K] x [B or 1, K, N]    (B = all leading dims)
+ *
+ * Up to four rows times a packed weight are simd/matvec.h's. */
 #include "kernels/dnnl/prim.h"
+#include "kernels/simd/matvec.h"
+
+typedef struct state {
+    sn_prim_state prim;
+    sn_matvec few; /* rows */
+} state;
 
 typedef struct product {
     int rank;
@@ -64,6 +72,20 @@ static bool build_packed(const sn_kernel_request *r, sn_prim_state *s, const pro
     return false;
 }
 
+static sn_status run_few(const sn_kernel_plan *plan, const sn_kernel_args *args) {
+    const state *s = plan->state;
+    sn_matvec_run(&s->few, args->in[0], args->in[1], plan->n_in > 2 ? args->in[2] : NULL, args->out[0]);
+    return SN_OK;
+}
+
+/* The weight is packed: is it in the layout, and are the rows so few, that matvec.h takes them? */
+static bool are_few(const sn_kernel_request *r, const sn_prim_state *s, const product *p, sn_descs *d) {
+    sn_dtype dtype = r->in[0].dtype;
+    if (r->attr->matmul.trans_a || !sn_matvec_fits(r->isa, dtype, p->a[0])) return false;
+    sn_const_md laid = sn_desc_tag(d, dtype, 2, p->b, dtype == SN_F32 ? dnnl_BA16a64b : dnnl_BA16a64b2a);
+    return !d->status && dnnl_memory_desc_equal(laid, sn_prim_md(&s->main, DNNL_ARG_WEIGHTS));
+}
+
 static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_plan *plan, sn_descs *d) {
     product p;
     describe(r, &p);
@@ -81,11 +103,16 @@ static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_p
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_WEIGHTS, 1, b));
     if (plan->pack[1].bytes && r->attr->matmul.trans_b) plan->pack[1].key ^= 0x5eed0f6a7e500001u; /* a square one looks alike */
     if (bias) SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_BIAS, 2, bias));
+    if (plan->pack[1].bytes && are_few(r, s, &p, d)) {
+        ((state *)s)->few = (sn_matvec){p.a[0], p.a[1], p.c[1], r->in[0].dtype, r->out[0].dtype,
+                                        r->n_in > 2 ? r->in[2].dtype : SN_F32, (sn_act)r->attr->matmul.act, r->threads};
+        plan->run = run_few;
+    }
     return sn_port_out(s, r, plan, DNNL_ARG_DST, 0, c);
 }
 
 static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
-    return sn_prim_prepare(r, plan, sizeof(sn_prim_state), (sn_act)r->attr->matmul.act, build);
+    return sn_prim_prepare(r, plan, sizeof(state), (sn_act)r->attr->matmul.act, build);
 }
 
 const sn_kernel sn_dnnl_matmul = {"dnnl:matmul", accepts, prepare};
