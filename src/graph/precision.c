@@ -38,7 +38,8 @@ static bool read_in_f32(const sn_rewrite *w, int32_t value) {
         for (int k = 0; w->live[i] && k < reader->n_in; k++) {
             if (reader->in[k] != value) continue;
             bool view = sn_ops[reader->op].flags & SN_OPF_VIEW;
-            if (view ? !read_in_f32(w, reader->out[0]) : rule == SN_RULE_BF16 || rule == SN_RULE_FOLLOW) return false;
+            bool narrows = reader->op == SN_CAST && reader->attr.cast.to == SN_BF16;
+            if (view ? !read_in_f32(w, reader->out[0]) : narrows || rule == SN_RULE_BF16 || rule == SN_RULE_FOLLOW) return false;
         }
     }
     return true;

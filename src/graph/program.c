@@ -1,15 +1,23 @@
 /* program.c: compile: passes -> order of steps -> kernels -> places. */
-
-
 #include "base/parallel.h"
 #include "graph/program_internal.h"
+
+/* What leaves a program has the dtype it had in the caller's graph. */
+static sn_status in_bf16(sn_graph **g, int n_outputs, sn_node *outputs) {
+    bool *narrow = sn_alloc((size_t)n_outputs, sizeof *narrow);
+    if (!narrow) return SN_ERR_MEMORY;
+    for (int i = 0; i < n_outputs; i++) narrow[i] = sn_type_of(*g, outputs[i]).dtype == SN_BF16;
+    sn_status status = sn_rewrite_run(g, n_outputs, outputs, sn_pass_precision);
+    for (int i = 0; status == SN_OK && i < n_outputs; i++)
+        if (sn_type_of(*g, outputs[i]).dtype == SN_BF16 && !narrow[i]) outputs[i] = sn_cast(*g, outputs[i], SN_F32);
+    sn_free(narrow);
+    return status;
+}
 
 static sn_status run_passes(sn_graph **g, const sn_compile_options *options, int n_outputs, sn_node *outputs) {
     SN_TRY(sn_graph_check(*g));
     SN_TRY(sn_pass_own_outputs(*g, n_outputs, outputs));
-    if (options->bf16) SN_TRY(sn_rewrite_run(g, n_outputs, outputs, sn_pass_precision));
-    for (int i = 0; options->bf16 && i < n_outputs; i++) /* what leaves a program is f32 */
-        if (sn_type_of(*g, outputs[i]).dtype == SN_BF16) outputs[i] = sn_cast(*g, outputs[i], SN_F32);
+    if (options->bf16) SN_TRY(in_bf16(g, n_outputs, outputs));
     SN_TRY(sn_pass_own_outputs(*g, n_outputs, outputs));
     return sn_rewrite_run(g, n_outputs, outputs, sn_pass_fuse);
 }

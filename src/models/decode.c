@@ -22,7 +22,7 @@ struct sn_decoding {
     size_t memory_bytes;
     char *cache; /* [2 * layers][most_rows][capacity][width] */
     size_t cache_bytes;
-    float *cross; /* [2 * layers][inputs][steps][width] */
+    char *cross; /* [2 * layers][inputs][steps][width] in dtype */
     size_t cross_bytes;
     int64_t inputs, steps, encoded_width;
     int32_t *ancestry, *other, *filled, *positions; /* [most_rows][capacity] twice; [most_rows]; [most_rows * capacity] */
@@ -101,8 +101,8 @@ size_t sn_decoding_bytes(const sn_decoding *d) { return d->cache_bytes + d->cros
 
 static void cross_inputs(const sn_decoding *d, sn_graph *g, sn_node *keys, sn_node *values) {
     for (int64_t i = 0; i < d->layers; i++) {
-        keys[i] = sn_input(g, SN_F32, SN_SHAPE(d->inputs, d->steps, d->width));
-        values[i] = sn_input(g, SN_F32, SN_SHAPE(d->inputs, d->steps, d->width));
+        keys[i] = sn_input(g, d->dtype, SN_SHAPE(d->inputs, d->steps, d->width));
+        values[i] = sn_input(g, d->dtype, SN_SHAPE(d->inputs, d->steps, d->width));
     }
 }
 
@@ -134,7 +134,9 @@ static sn_status step_graph(const sn_decoding *d, int64_t rows, int64_t count, s
 static sn_status cross_graph(const sn_decoding *d, sn_graph *g, sn_node *outputs) {
     sn_page_in in = sn_page_in_none();
     in.encoded = sn_input(g, SN_F32, SN_SHAPE(d->inputs, d->steps, d->encoded_width));
-    return sn_pretrained_cross(d->m, g, &in, outputs, outputs + d->layers);
+    SN_TRY(sn_pretrained_cross(d->m, g, &in, outputs, outputs + d->layers));
+    for (int64_t i = 0; i < 2 * d->layers; i++) outputs[i] = sn_cast(g, outputs[i], d->dtype);
+    return sn_graph_check(g);
 }
 
 static sn_status compile(sn_decoding *d, bool cross, int64_t rows, int64_t count, kept *k) {
@@ -210,12 +212,12 @@ sn_status sn_decoding_start(sn_decoding *d, const float *encoded, int64_t inputs
     }
     size_t bytes;
     void *cross = d->cross;
-    SN_TRY(size_of(inputs, steps, 2 * d->layers, d->width * (int64_t)sizeof(float), &bytes));
+    SN_TRY(size_of(inputs, steps, 2 * d->layers, (int64_t)line(d), &bytes));
     sn_status status = sn_pages_reserve(&cross, &d->cross_bytes, bytes);
     d->cross = cross;
     SN_TRY(status);
     SN_TRY(runner_of(d, true, inputs, steps, &runner));
-    size_t one = (size_t)(inputs * steps * d->width);
+    size_t one = (size_t)(inputs * steps) * line(d);
     for (int64_t i = 0; i < 2 * d->layers; i++) sn_runner_bind_output(runner, (int)i, d->cross + (size_t)i * one);
     sn_runner_bind_input(runner, 0, encoded);
     return sn_runner_run(runner, SN_RUN_ALL, &(sn_run_info){0, 0});
@@ -243,7 +245,7 @@ static void bind(sn_decoding *d, sn_runner *runner, const int32_t *ids, float *l
         sn_runner_bind_input(runner, at++, cache_of(d, i));
         sn_runner_bind_input(runner, at++, cache_of(d, d->layers + i));
     }
-    size_t one = (size_t)(d->inputs * d->steps * d->width);
+    size_t one = (size_t)(d->inputs * d->steps) * line(d);
     for (int64_t i = 0; d->cross && i < d->layers; i++) {
         sn_runner_bind_input(runner, at++, d->cross + (size_t)i * one);
         sn_runner_bind_input(runner, at++, d->cross + (size_t)(d->layers + i) * one);
