@@ -53,7 +53,7 @@ int cli_ask(const cli_args *args) {
     for (size_t i = 0; !code && i < items.count; i++) items.list[i].file = args->items[1];
     if (!code) code = cli_open_pipeline(args, "ask", &p);
     if (!code) {
-        char *options = cli_pick_text(args, CLI_GENERATION_OPTIONS | BIT(TOP));
+        char *options = cli_pick_text(args, CLI_GENERATION_OPTIONS | BIT(TOP) | BIT(REGIONS));
         f.several = items.count > 1;
         sn_listener listener = {.result = take, .context = &f};
         sn_status status = sn_pipeline_run(p, "ask", items.list, items.count, options, &listener);

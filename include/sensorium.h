@@ -117,7 +117,7 @@ SN_API sn_status sn_model_verify(const sn_model *model, char **json);
  * PyTorch (pytorch_model.bin, .pt) or safetensors, or a hub name. Nothing of it is executed. What else a directory
  * holds (configuration, tokenizer, licence) is copied. options: "dtype" ("f32", "f16", "bf16": float tensors become
  * it), "overwrite". `json` may be NULL:
- * {"schema":1,"source":file,"format":"torch"|"safetensors","tensors":n,"bytes":n,"overflows":n,"files":[copied]} */
+ * {"schema":1,"source":file,"format":"torch"|"safetensors"|"npy","tensors":n,"bytes":n,"overflows":n,"files":[copied]} */
 SN_API sn_status sn_weights_convert(const char *path, const char *output, const char *options, char **json);
 
 /* ---- published models ---------------------------------------------------------------------- */
@@ -130,7 +130,7 @@ typedef struct sn_pipeline sn_pipeline;
  * "f32"), "task" (opens only what this task needs; "tokenize" needs no weights). */
 SN_API sn_status sn_pipeline_open(const char *path, const char *options, sn_pipeline **out);
 SN_API void sn_pipeline_free(sn_pipeline *pipeline);
-/* {"schema":1,"model_type","architecture","parameters","bytes","precision","threads","accepts":["text"|"image"|"audio"],
+/* {"schema":1,"model_type","architecture","parameters","bytes","precision","threads","accepts":["text"|"image"|"audio"|"regions"],
  *  "tasks":[name],"vector","pooling","normalised","tokens","max_tokens","image"…}; a key that does not apply is absent. */
 SN_API sn_status sn_pipeline_describe(const sn_pipeline *pipeline, char **json);
 
@@ -168,11 +168,13 @@ typedef struct sn_listener {
  *   "generate"    a prompt -> {"text","tokens":[ids],"score","prompt"}: what follows it, without it; "others" with
  *                 "num_return_sequences". options: generation_config.json's keys ("max_new_tokens", "num_beams",
  *                 "do_sample", "temperature", "top_k", "top_p", "seed", …), over those of the model's files
- *   "caption"     a picture -> as "generate", with "image" (its file) in place of "prompt". Pictures of one size go through the model
- *                 together, so that their texts are told in turns. options: also "batch_size" (8)
+ *   "caption"     a picture -> as "generate", with "image" (its file) in place of "prompt". Pictures of one size go through
+ *                 the model together, so that their texts are told in turns. options: also "batch_size" (8)
  *   "ask"         a question (text) about a picture (file or rgb) -> {"answer","score","question","image"}; from a model
  *                 that writes, as BLIP, with "tokens" and "generate"'s options; from one that chooses among its answers,
- *                 as ViLT, with "top":[[answer,score]…], best first, option "top" (5) of them
+ *                 as ViLT, with "top":[[answer,score]…], best first, option "top" (5) of them; VisualBERT needs
+ *                 "regions": a .safetensors or .npy file of features [R,V] (for each picture by its file's name, or one
+ *                 alone), or the directory of an image model whose grid they are
  *   "transcribe"  a sound -> {"text","seconds","segments":[{"id","start","end","text","tokens":[ids],"temperature",
  *                 "avg_logprob","compression_ratio","no_speech_prob"}],"language","language_probability","audio"} (times
  *                 in seconds; language as far as the model knows several). options: "language" (its code; absent: it is

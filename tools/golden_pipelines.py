@@ -272,6 +272,43 @@ def vilt(out, name):
     write(os.path.join(out, name + ".json"), {"runs": runs})
 
 
+def visual_bert(out, name):
+    """VisualBERT, features of regions in files, and a ResNet whose grid are regions too."""
+    import numpy
+    from safetensors.torch import save_file
+    tokenizer = word_pieces()
+    labels = ["yes", "no", "red", "blue", "two"]
+    model = lively(T.VisualBertForQuestionAnswering(T.VisualBertConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=len(tokenizer), max_position_embeddings=24,
+        visual_embedding_dim=8, pad_token_id=0, id2label=dict(enumerate(labels)), label2id={l: i for i, l in enumerate(labels)})))
+    resnet = lively(T.ResNetModel(T.ResNetConfig(num_channels=3, embedding_size=6, hidden_sizes=[6, 8], depths=[1, 1], layer_type="basic")))
+    processor = T.ViTImageProcessorPil(size={"height": 24, "width": 16})
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    grid = os.path.join(folder, "grid")
+    resnet.save_pretrained(grid)
+    processor.save_pretrained(grid)
+    files = {file: torch.randn(3 + i, 8) for i, file in enumerate(PICTURES)}
+    save_file(files, os.path.join(folder, "regions.safetensors"))
+    numpy.save(os.path.join(folder, "regions.npy"), files["p2.png"][None].numpy().astype("float16"))
+    runs = []
+
+    def ask(file, regions, path):
+        for question in QUESTIONS:
+            given = tokenizer(question, return_tensors="pt")
+            scores = model(**given, visual_embeds=regions[None]).logits[0].softmax(0)
+            best = scores.argsort(descending=True).tolist()
+            runs.append({"image": file, "question": question, "regions": path, "top": [[labels[i], scores[i].item()] for i in best]})
+    with torch.no_grad():
+        for file, picture in pictures(out).items():
+            ask(file, files[file], "regions.safetensors")
+            cells = resnet(**processor(picture, return_tensors="pt")).last_hidden_state[0]
+            ask(file, cells.flatten(1).T, "grid")
+        ask("p2.png", files["p2.png"].half().float(), "regions.npy")
+    write(os.path.join(out, name + ".json"), {"runs": runs})
+
+
 RATE = 16000
 MARKS = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|zh|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>",
          "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
@@ -379,6 +416,7 @@ MAKERS = {
     "blip_captioner": lambda out, name: blip(out, name, T.BlipForConditionalGeneration, "old"),
     "blip_asker": lambda out, name: blip(out, name, T.BlipForQuestionAnswering, "new"),
     "vilt_asker": vilt,
+    "visual_bert_asker": visual_bert,
     "listener": listener,
 }
 

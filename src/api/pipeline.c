@@ -107,7 +107,7 @@ static json_t *accepts(const sn_pipeline *p) {
     static const struct {
         unsigned bit;
         const char *name;
-    } kinds[] = {{SN_IN_IMAGE, "image"}, {SN_IN_SOUND, "audio"}, {SN_IN_TEXT, "text"}};
+    } kinds[] = {{SN_IN_IMAGE, "image"}, {SN_IN_SOUND, "audio"}, {SN_IN_TEXT, "text"}, {SN_IN_REGIONS, "regions"}};
     json_t *list = json_array();
     for (size_t i = 0; list && i < sizeof kinds / sizeof *kinds; i++)
         if (sn_pipeline_accepts(p, kinds[i].bit)) (void)json_array_append_new(list, json_string(kinds[i].name));

@@ -76,7 +76,7 @@ void sn_pass_precision(sn_rewrite *w, size_t index) {
     unsigned f32 = f32_inputs(info->flags), kept = info->flags & SN_OPF_CACHE_3 ? 3u << 3 : 0;
     for (int k = 0; k < instr->n_in && !keeps; k++)
         if (!(kept >> k & 1u)) in[k] = to_dtype(w, in[k], f32 >> k & 1u ? SN_F32 : want);
-    if (instr->op == SN_CAST) {
+    if (instr->op == SN_CAST && is_float(sn_type_of(w->to, in[0]).dtype)) {
         w->map[instr->out[0]] = to_dtype(w, in[0], (sn_dtype)attr.cast.to);
         return;
     }

@@ -14,7 +14,7 @@ typedef struct sn_weights sn_weights;
 sn_status sn_weights_open(const char *path, sn_weights **out);
 void sn_weights_free(sn_weights *w);
 const char *sn_weights_path(const sn_weights *w);   /* the file that was opened: weights or index */
-const char *sn_weights_format(const sn_weights *w); /* "safetensors" or "torch" (of the first shard) */
+const char *sn_weights_format(const sn_weights *w); /* "safetensors", "torch" or "npy" (of the first shard) */
 int sn_weights_count(const sn_weights *w);
 const sn_tensor_view *sn_weights_at(const sn_weights *w, int i);               /* in name order */
 const sn_tensor_view *sn_weights_find(const sn_weights *w, const char *name);  /* NULL */

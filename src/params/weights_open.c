@@ -1,6 +1,7 @@
 /* weights_open.c: see weights.h. */
 #include "params/weights.h"
 
+#include "params/npy.h"
 #include "params/safetensors.h"
 #include "params/torch_file.h"
 
@@ -34,6 +35,16 @@ static sn_status parse_torch(const char *name, const void *bytes, size_t size, v
 static const sn_views *views_torch(const void *file) { return sn_torch_views(file); }
 static void free_torch(void *file) { sn_torch_free(file); }
 
+static sn_status parse_npy(const char *name, const void *bytes, size_t size, void **out) {
+    sn_npy *file;
+    sn_status status = sn_npy_parse(name, bytes, size, &file);
+    *out = file;
+    return status;
+}
+
+static const sn_views *views_npy(const void *file) { return sn_npy_views(file); }
+static void free_npy(void *file) { sn_npy_free(file); }
+
 static sn_status parse_safetensors(const char *name, const void *bytes, size_t size, void **out) {
     sn_safetensors *file;
     sn_status status = sn_safetensors_parse(name, bytes, size, &file);
@@ -47,6 +58,7 @@ static void free_safetensors(void *file) { sn_safetensors_free(file); }
 
 static const struct format formats[] = {
     {"torch", sn_torch_sniff, parse_torch, views_torch, NULL, free_torch},
+    {"npy", sn_npy_sniff, parse_npy, views_npy, NULL, free_npy},
     {"safetensors", NULL, parse_safetensors, views_safetensors, metadata_safetensors, free_safetensors},
 };
 

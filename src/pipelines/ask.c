@@ -1,23 +1,26 @@
-/* ask.c: a picture and a question about it -> the answer, written (BLIP) or chosen among those that the model knows (ViLT):
+/* ask.c: a picture and a question about it -> the answer, written (BLIP) or chosen among those that the model knows
+ * (ViLT; VisualBERT, which looks at features of the picture's regions in place of pixels):
  *
- *   pixels [1,H,W,3], ids [1,T] -> encoder [1,T,E] -> decoder with its cache -> text
- *                               -> scores [1,C] -> the best of config.json's id2label */
+ *   pixels [1,H,W,3] or regions [1,R,V], ids [1,T] -> encoder [1,T,E] -> decoder with its cache -> text
+ *                                                  -> scores [1,C] -> the best of config.json's id2label */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pipelines/regions.h"
 #include "pipelines/text_out.h"
 
-static const char *const own[] = {"top", NULL};
-static const char *const keys[] = {"top", SN_GENERATION_KEYS, NULL};
+static const char *const own[] = {"top", "regions", NULL};
+static const char *const keys[] = {"top", "regions", SN_GENERATION_KEYS, NULL};
 static const char *const score_names[] = {"scores", NULL};
 enum { TOP = 5, MOST_TOP = 1 << 20 };
 
 typedef struct asking {
     sn_call *call;
     bool writes;
-    sn_generation g; /* of those that write */
-    int64_t top;     /* of those that choose */
+    sn_generation g;     /* of those that write */
+    int64_t top;         /* of those that choose */
+    sn_regions *regions; /* of those that look at them, else NULL */
 } asking;
 
 /* ---- one question ---- */
@@ -26,6 +29,7 @@ typedef struct question {
     sn_text_list texts;
     sn_text_batch batch;
     sn_pictures pictures;
+    float *regions;
     int32_t *joint; /* the mask over text and picture, where they are one sequence */
     sn_feed feed;
 } question;
@@ -34,17 +38,34 @@ static void question_free(question *q) {
     sn_text_list_free(&q->texts);
     sn_text_batch_free(&q->batch);
     sn_pictures_free(&q->pictures);
+    sn_free(q->regions);
     sn_free(q->joint);
+}
+
+/* What the model sees. */
+static sn_status look(const asking *a, size_t i, question *q) {
+    sn_page_sizes *s = &q->feed.sizes;
+    if (a->regions) {
+        q->feed.kinds |= SN_IN_REGIONS;
+        SN_TRY(sn_regions_take(a->regions, a->call, i, &q->regions, &s->regions));
+        q->feed.regions = q->regions;
+        return SN_OK;
+    }
+    SN_TRY(sn_pictures_make(a->call, i, 1, &q->pictures));
+    q->feed.kinds |= SN_IN_IMAGE;
+    q->feed.pixels = q->pictures.values;
+    s->height = q->pictures.height;
+    s->width = q->pictures.width;
+    return SN_OK;
 }
 
 static sn_status prepare(const asking *a, size_t i, question *q) {
     const sn_pipeline *p = a->call->p;
     SN_TRY(sn_text_list_add(&q->texts, p, &a->call->items[i], i, NULL, sn_text_limit(p)));
     SN_TRY(sn_text_batch_make(&q->texts, p, 0, 1, &q->batch));
-    SN_TRY(sn_pictures_make(a->call, i, 1, &q->pictures));
-    q->feed = (sn_feed){.kinds = SN_IN_TEXT | SN_IN_IMAGE, .ids = q->batch.ids, .types = q->batch.types, .lengths = q->batch.lengths,
-                        .pixels = q->pictures.values,
-                        .sizes = {.rows = 1, .steps = q->batch.steps, .height = q->pictures.height, .width = q->pictures.width}};
+    q->feed = (sn_feed){.kinds = SN_IN_TEXT, .sizes = {.rows = 1, .steps = q->batch.steps}, .ids = q->batch.ids,
+                        .types = q->batch.types, .lengths = q->batch.lengths};
+    SN_TRY(look(a, i, q));
     if (!sn_pipeline_accepts(p, SN_IN_JOINT)) return SN_OK;
     int64_t all = q->batch.steps + sn_pretrained_seen(p->model, &q->feed.sizes);
     q->joint = sn_alloc((size_t)all, sizeof *q->joint);
@@ -119,32 +140,47 @@ static sn_status one(asking *a, size_t i) {
 /* ---- the task ---- */
 
 /* An option that the model's way of answering does not have is an error. */
-static sn_status settings(sn_call *call, asking *a) {
+static sn_status check_options(const asking *a, const json_t *options) {
     const char *key;
     json_t *value;
-    *a = (asking){.call = call, .writes = sn_pretrained_writes(call->p->model)};
-    json_object_foreach((json_t *)(uintptr_t)call->options, key, value) {
-        bool top = !strcmp(key, "top");
+    json_object_foreach((json_t *)(uintptr_t)options, key, value) {
+        bool top = !strcmp(key, "top"), regions = !strcmp(key, "regions");
+        if (regions && !sn_pipeline_accepts(a->call->p, SN_IN_REGIONS)) SN_FAIL(SN_ERR_USAGE, "\"regions\": this model sees the picture itself");
         if (a->writes && top) SN_FAIL(SN_ERR_USAGE, "\"top\": this model writes its answers, it does not choose");
-        if (!a->writes && !top) SN_FAIL(SN_ERR_USAGE, "\"%s\": this model chooses among its answers, it does not write", key);
+        if (!a->writes && !top && !regions)
+            SN_FAIL(SN_ERR_USAGE, "\"%s\": this model chooses among its answers, it does not write", key);
     }
+    return SN_OK;
+}
+
+static sn_status settings(sn_call *call, asking *a) {
+    const char *regions;
+    *a = (asking){.call = call, .writes = sn_pretrained_writes(call->p->model)};
+    SN_TRY(check_options(a, call->options));
     SN_TRY(sn_options_int(call->options, "top", TOP, 1, MOST_TOP, &a->top));
+    SN_TRY(sn_json_string(call->options, "regions", NULL, &regions));
+    if (sn_pipeline_accepts(call->p, SN_IN_REGIONS)) {
+        if (!regions || !*regions)
+            SN_FAIL(SN_ERR_USAGE, "this model looks at regions of the picture: give \"regions\", a file of their features or an image model's directory");
+        SN_TRY(sn_regions_open(regions, call->p, sn_pretrained_config(call->p->model)->region, &a->regions));
+    }
     return a->writes ? sn_call_generation(call, own, &a->g) : SN_OK;
 }
 
 static sn_status run(sn_call *call) {
     asking a;
-    SN_TRY(settings(call, &a));
-    sn_status status = SN_OK;
+    sn_status status = settings(call, &a);
     for (size_t i = 0; status == SN_OK && i < call->n; i++) {
         status = one(&a, i);
         if (status != SN_OK) status = sn_call_item_failed(call, i, status);
     }
+    sn_regions_free(a.regions);
     sn_generation_free(&a.g);
     return status;
 }
 
 static bool fits(const sn_pipeline *p) {
-    return p->tokenizer && sn_pipeline_accepts(p, SN_IN_TEXT | SN_IN_IMAGE) && sn_pretrained_answers(p->model);
+    bool sees = sn_pipeline_accepts(p, SN_IN_IMAGE) || sn_pipeline_accepts(p, SN_IN_REGIONS);
+    return p->tokenizer && sees && sn_pipeline_accepts(p, SN_IN_TEXT) && sn_pretrained_answers(p->model);
 }
 const sn_pipeline_task sn_pipeline_task_ask = {"ask", SN_NEED_MODEL | SN_NEED_TOKENIZER | SN_NEED_PICTURES, keys, fits, run};

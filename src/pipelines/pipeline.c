@@ -96,7 +96,7 @@ sn_status sn_call_run(sn_call *call, const sn_pipeline_task *task) {
     if (lacking & SN_NEED_MODEL) SN_FAIL(SN_ERR_STATE, "%s was opened without its weights, for another task than %s", p->path, task->name);
     if (task->needs & SN_NEED_TOKENIZER && !p->tokenizer)
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s has no tokenizer: tokenizer.json, vocab.txt or vocab.json with merges.txt", p->path);
-    if (task->needs & SN_NEED_PICTURES && !p->has_pictures)
+    if (task->needs & SN_NEED_PICTURES && sn_pipeline_accepts(p, SN_IN_IMAGE) && !p->has_pictures)
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s has no picture processor: preprocessor_config.json or processor_config.json", p->path);
     if (task->needs & SN_NEED_SOUND && !p->mel)
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s has no sound processor: a model that takes sound, with preprocessor_config.json", p->path);

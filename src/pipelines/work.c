@@ -71,6 +71,7 @@ static sn_page_sizes sizes_of(const sn_feed *f) {
     sn_page_sizes s = f->sizes;
     if (!(f->kinds & SN_IN_TEXT)) s.steps = s.texts = 0;
     if (!(f->kinds & SN_IN_IMAGE)) s.height = -1;
+    if (!(f->kinds & SN_IN_REGIONS)) s.regions = 0;
     if (!(f->kinds & SN_IN_SOUND)) s.frames = 0;
     if (!(f->kinds & SN_IN_TARGET)) s.target_steps = 0;
     return s;
@@ -92,6 +93,7 @@ static void bind_inputs(sn_runner *r, const sn_feed *f) {
         sn_runner_bind_input(r, at++, f->lengths);
     }
     if (f->kinds & SN_IN_IMAGE) sn_runner_bind_input(r, at++, f->pixels);
+    if (f->kinds & SN_IN_REGIONS) sn_runner_bind_input(r, at++, f->regions);
     if (f->kinds & SN_IN_SOUND) sn_runner_bind_input(r, at++, f->sound);
     if (f->kinds & SN_IN_TARGET) sn_runner_bind_input(r, at++, f->target);
 }
@@ -154,7 +156,7 @@ sn_status sn_work_shape(const sn_pipeline *p, const sn_feed *f, const char *cons
 
 static bool same_sizes(const sn_page_sizes *a, const sn_page_sizes *b) {
     return a->rows == b->rows && a->steps == b->steps && a->height == b->height && a->width == b->width && a->frames == b->frames
-        && a->target_steps == b->target_steps && a->texts == b->texts;
+        && a->target_steps == b->target_steps && a->texts == b->texts && a->regions == b->regions;
 }
 
 static sn_status make(sn_work *w, const sn_feed *f, const char *const *names, slot *s) {

@@ -17,8 +17,8 @@ void sn_work_free_all(sn_work *list);
 typedef struct sn_feed {
     unsigned kinds;                      /* sn_page_accepts bits that are given */
     sn_page_sizes sizes;
-    const int32_t *ids, *types, *lengths; /* [N,T], [N,T], [N] */
-    const float *pixels, *sound;          /* [N,H,W,C], [N,F,M] */
+    const int32_t *ids, *types, *lengths; /* [N,T], [N,T], [N] (SN_IN_JOINT: the mask) */
+    const float *pixels, *regions, *sound; /* [N,H,W,C], [N,R,V], [N,F,M] */
     const int32_t *target;                /* [N,target_steps] */
 } sn_feed;
 

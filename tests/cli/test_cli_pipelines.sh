@@ -3,7 +3,7 @@
 golden=$here/../golden/pipelines
 cd "$work" || exit 1
 cp -r "$golden"/sentences "$golden"/vit "$golden"/gpt2 "$golden"/captioner "$golden"/matcher "$golden"/blip_asker \
-    "$golden"/vilt_asker "$golden"/listener "$golden"/p[123].png .
+    "$golden"/vilt_asker "$golden"/visual_bert_asker "$golden"/listener "$golden"/p[123].png .
 
 exact tokenize 0 tokenize sentences "a red square" "Größe"
 exact tokenize_json 0 tokenize sentences --json --plain "a red"
@@ -48,6 +48,10 @@ code 0 ask vilt_asker p2.png "is it big" --json
 says '"question":"is it big","image":"p2.png"'
 code 0 ask blip_asker p2.png --items texts --json --beams 2
 says '"question":"blue","image":"p2.png"'
+exact ask_regions 0 ask visual_bert_asker p3.png "one or two?" --top 2 --regions visual_bert_asker/regions.safetensors --precision f32
+code 0 ask visual_bert_asker p1.png "is it big" --regions visual_bert_asker/grid --json
+says '"question":"is it big","image":"p1.png"'
+exact ask_without_regions 2 ask visual_bert_asker p1.png "is it big"
 exact ask_missing_picture 1 ask vilt_asker nothing.png "is it big"
 exact ask_no_question 2 ask vilt_asker p1.png
 exact ask_cannot 1 ask captioner p1.png "is it big"

@@ -332,32 +332,68 @@ static void captions_in_batches(void **state) {
     }
 }
 
-static void choices_equal_the_reference(void **state) {
-    (void)state;
-    golden g;
+/* Every run of a golden whose model chooses. */
+static void chooses_as_the_reference(const golden *g, const char *name) {
     json_t *run, *pair;
     size_t i, k;
-    char file[512], *text;
-    open_golden("vilt_asker", &g);
-    json_array_foreach(json_object_get(g.root, "runs"), i, run) {
+    json_array_foreach(json_object_get(g->root, "runs"), i, run) {
+        char file[512], options[640] = "", *text;
+        const char *regions = json_string_value(json_object_get(run, "regions"));
         sn_item item = item_of(run, file, sizeof file);
-        assert_ok(sn_pipeline_answer(g.p, "ask", &item, i % 2 ? "{\"top\":3}" : NULL, &text));
+        if (regions) (void)snprintf(options, sizeof options, "\"regions\":\"" ROOT "%s/%s\"", name, regions);
+        char all[700];
+        (void)snprintf(all, sizeof all, "{%s%s%s}", options, regions && i % 2 ? "," : "", i % 2 ? "\"top\":3" : "");
+        assert_ok(sn_pipeline_answer(g->p, "ask", &item, all, &text));
         json_t *got = json_loads(text, 0, NULL), *top = json_object_get(got, "top");
         assert_int_equal(json_array_size(top), i % 2 ? 3 : 5);
         json_array_foreach(top, k, pair) {
             const json_t *want = json_array_get(json_object_get(run, "top"), k);
-            assert_string_equal(json_string_value(json_array_get(pair, 0)), json_string_value(json_array_get(want, 0)));
-            assert_true(fabs(json_number_value(json_array_get(pair, 1)) - json_number_value(json_array_get(want, 1))) < 1e-5);
+            double d = fabs(json_number_value(json_array_get(pair, 1)) - json_number_value(json_array_get(want, 1)));
+            if (strcmp(json_string_value(json_array_get(pair, 0)), json_string_value(json_array_get(want, 0))) || !(d < 1e-5))
+                fail_msg("run %zu, answer %zu: %s", i, k, text);
         }
         assert_true(json_equal(json_object_get(got, "answer"), json_array_get(json_array_get(top, 0), 0)));
         json_decref(got);
         sn_string_free(text);
     }
+}
+
+static void regions_equal_the_reference(void **state) {
+    (void)state;
+    golden g;
+    char *text;
+    sn_item item = {.file = ROOT "p9.png", .text = "is it", .bytes = 5};
+    open_golden("visual_bert_asker", &g);
+    chooses_as_the_reference(&g, "visual_bert_asker");
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, NULL, &text), SN_ERR_USAGE, "give \"regions\"");
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"regions\":\"" ROOT "visual_bert_asker/regions.safetensors\"}", &text), SN_ERR_FORMAT,
+                 "p9.png\"; there are 3");
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"regions\":\"" ROOT "visual_bert_asker/grid\"}", &text), SN_ERR_IO, "p9.png");
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"regions\":\"" ROOT "sentences\"}", &text), SN_ERR_UNSUPPORTED, "not an image model");
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"regions\":\"" ROOT "nothing.npy\"}", &text), SN_ERR_IO, "nothing.npy");
+    item.file = ROOT "p1.png";
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"regions\":\"" ROOT "vit\"}", &text), SN_ERR_UNSUPPORTED, "gives no grid");
+    const char *narrow = "pipelines_test_regions.npy";
+    static const float x[6] = {1, 2, 3, 4, 5, 6};
+    assert_ok(sn_vectors_write(narrow, x, 2, 3));
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"regions\":\"pipelines_test_regions.npy\"}", &text), SN_ERR_SHAPE,
+                 "regions of 3 numbers; the model takes 8");
+    (void)remove(narrow);
+    close_golden(&g);
+}
+
+static void choices_equal_the_reference(void **state) {
+    (void)state;
+    golden g;
+    char file[] = ROOT "p1.png", *text;
+    open_golden("vilt_asker", &g);
+    chooses_as_the_reference(&g, "vilt_asker");
     sn_item item = {.file = file};
     assert_fails(sn_pipeline_answer(g.p, "ask", &item, NULL, &text), SN_ERR_USAGE, "a text is expected");
     item = (sn_item){.text = "is it", .bytes = 5};
     assert_fails(sn_pipeline_answer(g.p, "ask", &item, NULL, &text), SN_ERR_USAGE, "a picture is expected");
     assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"num_beams\":2}", &text), SN_ERR_USAGE, "chooses among its answers");
+    assert_fails(sn_pipeline_answer(g.p, "ask", &item, "{\"regions\":\"x\"}", &text), SN_ERR_USAGE, "sees the picture itself");
     assert_fails(sn_pipeline_answer(g.p, "caption", &item, NULL, &text), SN_ERR_UNSUPPORTED, "a model of type vilt cannot do caption");
     close_golden(&g);
     open_golden("blip_asker", &g);
@@ -423,7 +459,8 @@ int main(void) {
         cmocka_unit_test(vectors_equal_the_reference),  cmocka_unit_test(options_change_the_pooling), cmocka_unit_test(a_broken_item_is_told),
         cmocka_unit_test(tokens_equal_the_reference),   cmocka_unit_test(threads_share_a_pipeline),   cmocka_unit_test(pictures_equal_the_reference),
         cmocka_unit_test(text_equals_the_reference),    cmocka_unit_test(captions_equal_the_reference),
-        cmocka_unit_test(answers_equal_the_reference),  cmocka_unit_test(choices_equal_the_reference), cmocka_unit_test(captions_in_batches),
+        cmocka_unit_test(answers_equal_the_reference),  cmocka_unit_test(choices_equal_the_reference), cmocka_unit_test(regions_equal_the_reference),
+        cmocka_unit_test(captions_in_batches),
         cmocka_unit_test(both_sides_equal_the_reference), cmocka_unit_test(files_of_vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
