@@ -94,7 +94,21 @@ code 0 embed matcher p1.png p2.png --kind image -o m.npy -q
 code 0 embed matcher "red square" --kind text --prompt "a photo of a "
 exact generate_cannot 1 generate sentences "a"
 
-# The example as a user would run it: a text is like itself.
+# The examples as a user would run them. Captions are those of the command.
+example=$(dirname "$sensorium")/example_caption
+if [ -x "$example" ]; then
+    code 0 caption captioner p1.png p2.png p3.png --num-beams 4 --max-length 16
+    must "$example" captioner p1.png p2.png p3.png >c_out
+    must diff out c_out
+    "$example" captioner p1.png p2.png nothing.png p3.png >c_out 2>c_err
+    must test $? = 1
+    must test "$(grep -c '^p[123].png: .' c_out)" = 3
+    must grep -q 'item 3: .*nothing.png' c_err
+    "$example" nothing p1.png 2>c_out && fail "an example with no model"
+    must grep -q nothing c_out
+fi
+
+# A text is like itself.
 example=$(dirname "$sensorium")/example_embed
 if [ -x "$example" ]; then
     must "$example" sentences "a red square" "a red square" "big" >c_out

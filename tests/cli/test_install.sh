@@ -18,7 +18,7 @@ must pkg-config --exact-version="$("$sensorium" --version | cut -d' ' -f2)" sens
 cp "$here"/../../examples/*.c .
 # A library with a sanitizer in it needs the same in the program; the examples are then tested elsewhere.
 if ! nm -D --undefined-only "$lib/libsensorium.so" | grep -qE '__(asan|ubsan|tsan)_'; then
-    for name in train predict; do
+    for name in train predict caption embed; do
         # shellcheck disable=SC2046
         must cc -std=c17 $name.c $(pkg-config --cflags --libs sensorium) -o $name
         ./$name >/dev/null 2>&1
