@@ -140,22 +140,26 @@ static sn_status copy_audio(const sn_audio *from, sn_audio *to) {
     return SN_OK;
 }
 
+sn_status sn_cell_sound(const sn_cell *cell, double seconds, int rate, sn_audio *out) {
+    *out = (sn_audio){0};
+    if (cell->audio) SN_TRY(copy_audio(cell->audio, out));
+    else SN_TRY(sn_audio_read(cell->path, 0, out));
+    sn_audio_to_mono(out);
+    int64_t most = (int64_t)(seconds * out->rate);
+    if (out->frames > most) out->frames = most;
+    sn_status status = sn_audio_resample(out, rate);
+    if (status != SN_OK) sn_audio_free(out);
+    return status;
+}
+
 static sn_status audio_encode(const sn_feature *f, const sn_cell *cell, sn_sample *out) {
     const audio_state *s = f->state;
-    sn_audio audio = {0};
-    sn_status status = SN_OK;
-    if (cell->audio) SN_TRY(copy_audio(cell->audio, &audio));
-    else SN_TRY(sn_audio_read(cell->path, 0, &audio));
-    sn_audio_to_mono(&audio);
-    int64_t most = (int64_t)(s->seconds * audio.rate);
-    if (audio.frames > most) audio.frames = most; /* the first max_seconds are heard */
-    SN_GO(sn_audio_resample(&audio, (int)s->rate), end);
+    sn_audio audio;
+    SN_TRY(sn_cell_sound(cell, s->seconds, (int)s->rate, &audio)); /* the first max_seconds are heard */
     out->length = sn_mel_frames(s->mel, audio.frames);
     out->bytes = (size_t)(out->length * s->mels) * sizeof(float);
     out->data = sn_alloc(out->bytes, 1);
-    if (!out->data) status = SN_ERR_MEMORY;
-    if (status == SN_OK) status = sn_mel_compute(s->mel, audio.pcm, audio.frames, out->data);
-end:
+    sn_status status = out->data ? sn_mel_compute(s->mel, audio.pcm, audio.frames, out->data) : SN_ERR_MEMORY;
     sn_audio_free(&audio);
     if (status != SN_OK) sn_sample_free(out);
     return status;

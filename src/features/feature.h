@@ -99,6 +99,8 @@ void sn_feature_scale(const sn_feature *f, double *mean, double *std);
 /* Vocabulary size of a text feature; 0 where a published model's tokenizer reads it. */
 int64_t sn_feature_vocabulary(const sn_feature *f);
 
+/* The first `seconds` of a cell's sound, mono, at `rate` Hz. */
+sn_status sn_cell_sound(const sn_cell *cell, double seconds, int rate, sn_audio *out);
 /* f.options[key] = value, taking the reference; used by kinds. */
 sn_status sn_feature_set(sn_feature *f, const char *key, json_t *value);
 /* Picks up to `most` of n positions, spread evenly (for statistics over a sample). */

@@ -31,38 +31,18 @@ static void close(sn_feature *f) {
     sn_free(l);
 }
 
-static sn_status copy(const sn_audio *from, int64_t most, sn_audio *to) {
-    size_t samples;
-    int64_t frames = from->frames < most ? from->frames : most;
-    if (frames < 0 || from->channels < 1 || sn_mul_overflow((size_t)frames, (size_t)from->channels, &samples))
-        SN_FAIL(SN_ERR_SHAPE, "a sound of %lld frames and %d channels", (long long)from->frames, from->channels);
-    *to = *from;
-    to->frames = frames;
-    to->pcm = sn_alloc(samples, sizeof(float));
-    if (!to->pcm) return SN_ERR_MEMORY;
-    memcpy(to->pcm, from->pcm, samples * sizeof(float));
-    return SN_OK;
-}
-
 static sn_status encode(const sn_feature *f, const sn_cell *cell, sn_sample *out) {
     const listener *l = f->state;
-    sn_audio audio = {0};
-    sn_status status = SN_OK;
-    if (cell->audio) SN_TRY(copy(cell->audio, INT64_MAX, &audio));
-    else SN_TRY(sn_audio_read(cell->path, 0, &audio));
-    sn_audio_to_mono(&audio);
-    int64_t most = (l->p.samples / l->p.mel.rate + 1) * audio.rate; /* what lies behind the chunk is not heard */
-    if (audio.frames > most) audio.frames = most;
-    SN_GO(sn_audio_resample(&audio, l->p.mel.rate), end);
+    sn_audio audio;
+    double most = (double)(l->p.samples / l->p.mel.rate + 1); /* what lies behind the chunk is not heard */
+    SN_TRY(sn_cell_sound(cell, most, l->p.mel.rate, &audio));
     int64_t heard = audio.frames < l->p.samples ? audio.frames : l->p.samples;
     out->length = (heard + 2 * l->p.mel.hop - 1) / (2 * l->p.mel.hop);
     if (out->length > l->p.frames / 2) out->length = l->p.frames / 2;
     if (out->length < 1) out->length = 1;
     out->bytes = (size_t)(l->p.frames * l->p.mel.mels) * sizeof(float);
     out->data = sn_alloc(out->bytes, 1);
-    if (!out->data) status = SN_ERR_MEMORY;
-    if (status == SN_OK) status = sn_audio_processor_compute(&l->p, l->mel, audio.pcm, audio.frames, out->data);
-end:
+    sn_status status = out->data ? sn_audio_processor_compute(&l->p, l->mel, audio.pcm, audio.frames, out->data) : SN_ERR_MEMORY;
     sn_audio_free(&audio);
     if (status != SN_OK) sn_sample_free(out);
     return status;
