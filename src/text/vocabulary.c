@@ -52,6 +52,22 @@ static const char *gram(const sentence *s, size_t i, size_t n, size_t *bytes) {
     return s->text.data + from;
 }
 
+/* Every run of 1 … ngrams (then n) words of a text, the shorter ones first. */
+static sn_status each_gram(const sn_vocabulary *v, const char *utf8, size_t bytes,
+                           sn_status (*take)(void *context, const char *piece, size_t length, size_t n), void *context) {
+    sentence s = {0};
+    sn_status status = sn_words(utf8, bytes, add_word, &s);
+    for (size_t n = 1; n <= (size_t)v->ngrams; n++) {
+        for (size_t i = 0; i + n <= s.count && status == SN_OK; i++) {
+            size_t length;
+            const char *piece = gram(&s, i, n, &length);
+            status = take(context, piece, length, n);
+        }
+    }
+    sentence_free(&s);
+    return status;
+}
+
 /* ---- learning ---- */
 
 sn_status sn_vocabulary_create(int ngrams, sn_vocabulary **out) {
@@ -74,7 +90,9 @@ static sn_status add_entry(sn_vocabulary *v, const char *word, size_t bytes, int
     return sn_map_put(&v->map, word, bytes, id);
 }
 
-static sn_status count_entry(sn_vocabulary *v, const char *word, size_t bytes) {
+static sn_status count_entry(void *context, const char *word, size_t bytes, size_t n) {
+    sn_vocabulary *v = context;
+    (void)n;
     int64_t at = sn_map_get(&v->map, word, bytes);
     if (at < 0) {
         int64_t *counts = sn_grow(v->counts, v->size, &v->count_room, sizeof *counts);
@@ -90,17 +108,7 @@ static sn_status count_entry(sn_vocabulary *v, const char *word, size_t bytes) {
 
 sn_status sn_vocabulary_count(sn_vocabulary *v, const char *utf8, size_t bytes) {
     if (v->fitted) SN_FAIL(SN_ERR_STATE, "the vocabulary is complete; texts are counted before it is fitted");
-    sentence s = {0};
-    sn_status status = sn_words(utf8, bytes, add_word, &s);
-    for (size_t n = 1; n <= (size_t)v->ngrams; n++) {
-        for (size_t i = 0; i + n <= s.count && status == SN_OK; i++) {
-            size_t length;
-            const char *piece = gram(&s, i, n, &length);
-            status = count_entry(v, piece, length);
-        }
-    }
-    sentence_free(&s);
-    return status;
+    return each_gram(v, utf8, bytes, count_entry, v);
 }
 
 typedef struct entry {
@@ -168,24 +176,29 @@ const char *sn_vocabulary_word(const sn_vocabulary *v, int64_t id) {
     return v->words[id - SN_WORD_FIRST];
 }
 
+typedef struct encoding {
+    const sn_vocabulary *v;
+    int32_t *ids;
+    int64_t room, count;
+} encoding;
+
+static sn_status encode_gram(void *context, const char *piece, size_t length, size_t n) {
+    encoding *e = context;
+    int64_t id = sn_map_get(&e->v->map, piece, length);
+    if (id < 0 && n > 1) return SN_OK; /* an unknown run of words says nothing its words do not */
+    if (e->count < e->room) e->ids[e->count] = (int32_t)(id < 0 ? SN_WORD_UNKNOWN : id);
+    e->count++;
+    return SN_OK;
+}
+
 sn_status sn_vocabulary_encode(const sn_vocabulary *v, const char *utf8, size_t bytes, int32_t *ids,
                                int64_t room, int64_t *count) {
     *count = 0;
     if (!v->fitted) SN_FAIL(SN_ERR_STATE, "the vocabulary is not fitted yet");
-    sentence s = {0};
-    sn_status status = sn_words(utf8, bytes, add_word, &s);
-    for (size_t n = 1; n <= (size_t)v->ngrams; n++) {
-        for (size_t i = 0; i + n <= s.count && status == SN_OK; i++) {
-            size_t length;
-            const char *piece = gram(&s, i, n, &length);
-            int64_t id = sn_map_get(&v->map, piece, length);
-            if (id < 0 && n > 1) continue; /* an unknown run of words says nothing its words do not */
-            if (*count < room) ids[*count] = (int32_t)(id < 0 ? SN_WORD_UNKNOWN : id);
-            ++*count;
-        }
-    }
-    sentence_free(&s);
-    return status;
+    encoding e = {v, ids, room, 0};
+    SN_TRY(each_gram(v, utf8, bytes, encode_gram, &e));
+    *count = e.count;
+    return SN_OK;
 }
 
 /* ---- JSON ---- */
