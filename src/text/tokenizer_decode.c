@@ -24,14 +24,7 @@ sn_status sn_tok_decoder_add(sn_tokenizer *t, const json_t *json) {
     SN_TRY(sn_tok_type("decoder", json, &type));
     SN_TRY(sn_tok_kind("decoder", type, names, sizeof names / sizeof *names, &i));
     const sn_tok_decoder_row *row = row_of(i);
-    if (!row->run) { /* a sequence */
-        json_t *list, *one;
-        size_t k;
-        SN_TRY(sn_json_array(json, "decoders", &list));
-        if (!list) SN_FAIL(SN_ERR_FORMAT, "a Sequence without \"decoders\"");
-        json_array_foreach(list, k, one) SN_TRY(sn_tok_decoder_add(t, one));
-        return SN_OK;
-    }
+    if (!row->run) return sn_tok_parts_add(t, json, "decoders", sn_tok_decoder_add);
     if (t->decoder_count == SN_TOK_MOST_PARTS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d decoders", SN_TOK_MOST_PARTS);
     sn_tok_decoder *d = &t->decoders[t->decoder_count++];
     d->row = row;

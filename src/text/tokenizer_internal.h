@@ -299,6 +299,8 @@ struct sn_tokenizer {
 sn_status sn_tok_kind(const char *what, const char *name, const char *const *names, size_t n, size_t *index);
 /* "type" of a part. */
 sn_status sn_tok_type(const char *what, const json_t *json, const char **type);
+/* A Sequence: every entry of its list `parts` is added. */
+sn_status sn_tok_parts_add(sn_tokenizer *t, const json_t *json, const char *parts, sn_status (*add)(sn_tokenizer *t, const json_t *json));
 
 sn_status sn_tok_normalizer_add(sn_tokenizer *t, const json_t *json);
 /* After the spare text was filled: it becomes the text. */

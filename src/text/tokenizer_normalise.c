@@ -26,14 +26,7 @@ sn_status sn_tok_normalizer_add(sn_tokenizer *t, const json_t *json) {
     SN_TRY(sn_tok_type("normalizer", json, &type));
     SN_TRY(sn_tok_kind("normalizer", type, names, sizeof names / sizeof *names, &i));
     const sn_tok_normalizer_row *row = row_of(i);
-    if (!row->run) { /* a sequence */
-        json_t *list, *one;
-        size_t k;
-        SN_TRY(sn_json_array(json, "normalizers", &list));
-        if (!list) SN_FAIL(SN_ERR_FORMAT, "a Sequence without \"normalizers\"");
-        json_array_foreach(list, k, one) SN_TRY(sn_tok_normalizer_add(t, one));
-        return SN_OK;
-    }
+    if (!row->run) return sn_tok_parts_add(t, json, "normalizers", sn_tok_normalizer_add);
     if (t->normalizer_count == SN_TOK_MOST_PARTS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d normalizers", SN_TOK_MOST_PARTS);
     sn_tok_normalizer *n = &t->normalizers[t->normalizer_count++];
     n->row = row;
@@ -43,22 +36,27 @@ const sn_tok_normalizer_row sn_tok_normalizer_sequence = {0};
 
 /* ---- texts with origin ---- */
 
+/* Room for the origins of `count` bytes or code points. */
+static sn_status reserve_spans(uint32_t **from, uint32_t **to, size_t *room, size_t count) {
+    if (count <= *room) return SN_OK;
+    size_t wide = *room, again = *room;
+    uint32_t *moved = sn_grow_to(*from, count, &wide, sizeof *moved);
+    if (!moved) return SN_ERR_MEMORY;
+    *from = moved;
+    moved = sn_grow_to(*to, count, &again, sizeof *moved);
+    if (!moved) return SN_ERR_MEMORY;
+    *to = moved;
+    *room = wide;
+    return SN_OK;
+}
+
 sn_status sn_tok_text_reserve(sn_tok_text *t, size_t extra, bool aligned) {
     size_t size = t->size + extra;
     if (size > INT32_MAX) SN_FAIL(SN_ERR_UNSUPPORTED, "a text of more than 2 GiB after normalizing");
     char *data = sn_grow_to(t->data, size, &t->room, 1);
     if (!data) return SN_ERR_MEMORY;
     t->data = data;
-    if (!aligned || size <= t->span_room) return SN_OK;
-    size_t room = t->span_room, again = t->span_room;
-    uint32_t *from = sn_grow_to(t->from, size, &room, sizeof *from);
-    if (!from) return SN_ERR_MEMORY;
-    t->from = from;
-    uint32_t *to = sn_grow_to(t->to, size, &again, sizeof *to);
-    if (!to) return SN_ERR_MEMORY;
-    t->to = to;
-    t->span_room = room;
-    return SN_OK;
+    return aligned ? reserve_spans(&t->from, &t->to, &t->span_room, size) : SN_OK;
 }
 
 sn_token_span sn_tok_origin(const sn_tok_text *t, size_t at) {
@@ -107,16 +105,7 @@ sn_status sn_tok_codes_reserve(sn_tok_codes *c, size_t count, bool aligned) {
     int32_t *code = sn_grow_to(c->code, count, &c->room, sizeof *code);
     if (!code) return SN_ERR_MEMORY;
     c->code = code;
-    if (!aligned || count <= c->span_room) return SN_OK;
-    size_t room = c->span_room, again = c->span_room;
-    uint32_t *from = sn_grow_to(c->from, count, &room, sizeof *from);
-    if (!from) return SN_ERR_MEMORY;
-    c->from = from;
-    uint32_t *to = sn_grow_to(c->to, count, &again, sizeof *to);
-    if (!to) return SN_ERR_MEMORY;
-    c->to = to;
-    c->span_room = room;
-    return SN_OK;
+    return aligned ? reserve_spans(&c->from, &c->to, &c->span_room, count) : SN_OK;
 }
 
 sn_status sn_tok_other_add(sn_tok_work *w, int32_t code, size_t at) {

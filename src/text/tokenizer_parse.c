@@ -9,6 +9,15 @@ sn_status sn_tok_kind(const char *what, const char *name, const char *const *nam
     SN_FAIL(SN_ERR_UNSUPPORTED, "unknown %s \"%.80s\"; known: %s", what, name, passed.list);
 }
 
+sn_status sn_tok_parts_add(sn_tokenizer *t, const json_t *json, const char *parts, sn_status (*add)(sn_tokenizer *t, const json_t *json)) {
+    json_t *list, *one;
+    size_t i;
+    SN_TRY(sn_json_array(json, parts, &list));
+    if (!list) SN_FAIL(SN_ERR_FORMAT, "a Sequence without \"%s\"", parts);
+    json_array_foreach(list, i, one) SN_TRY(add(t, one));
+    return SN_OK;
+}
+
 sn_status sn_tok_type(const char *what, const json_t *json, const char **type) {
     if (!json_is_object(json)) SN_FAIL(SN_ERR_FORMAT, "a %s: expected an object", what);
     SN_TRY(sn_json_string(json, "type", NULL, type));

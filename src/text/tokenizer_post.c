@@ -21,14 +21,7 @@ sn_status sn_tok_processor_add(sn_tokenizer *t, const json_t *json) {
     SN_TRY(sn_tok_type("post-processor", json, &type));
     SN_TRY(sn_tok_kind("post-processor", type, names, sizeof names / sizeof *names, &i));
     const sn_tok_processor_row *row = row_of(i);
-    if (!row->run) { /* a sequence */
-        json_t *list, *one;
-        size_t k;
-        SN_TRY(sn_json_array(json, "processors", &list));
-        if (!list) SN_FAIL(SN_ERR_FORMAT, "a Sequence without \"processors\"");
-        json_array_foreach(list, k, one) SN_TRY(sn_tok_processor_add(t, one));
-        return SN_OK;
-    }
+    if (!row->run) return sn_tok_parts_add(t, json, "processors", sn_tok_processor_add);
     if (t->processor_count == SN_TOK_MOST_PARTS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d post-processors", SN_TOK_MOST_PARTS);
     sn_tok_processor *p = &t->processors[t->processor_count++];
     p->row = row;

@@ -24,14 +24,7 @@ sn_status sn_tok_pretokenizer_add(sn_tokenizer *t, const json_t *json) {
     SN_TRY(sn_tok_type("pre-tokenizer", json, &type));
     SN_TRY(sn_tok_kind("pre-tokenizer", type, names, sizeof names / sizeof *names, &i));
     const sn_tok_pretokenizer_row *row = row_of(i);
-    if (!row->run) { /* a sequence */
-        json_t *list, *one;
-        size_t k;
-        SN_TRY(sn_json_array(json, "pretokenizers", &list));
-        if (!list) SN_FAIL(SN_ERR_FORMAT, "a Sequence without \"pretokenizers\"");
-        json_array_foreach(list, k, one) SN_TRY(sn_tok_pretokenizer_add(t, one));
-        return SN_OK;
-    }
+    if (!row->run) return sn_tok_parts_add(t, json, "pretokenizers", sn_tok_pretokenizer_add);
     if (t->pretokenizer_count == SN_TOK_MOST_PARTS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d pre-tokenizers", SN_TOK_MOST_PARTS);
     sn_tok_pretokenizer *p = &t->pretokenizers[t->pretokenizer_count++];
     p->row = row;
