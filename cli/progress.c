@@ -52,8 +52,10 @@ static void draw_bar(cli_progress *progress, const json_t *event) {
     char left[32], text[160], bar[64];
     duration(left, sizeof left, number(event, "seconds_left"));
     int step = (int)number(event, "step"), steps = (int)number(event, "steps");
-    int used = snprintf(text, sizeof text, " %d/%d  loss %.4f  rate %.2e  %s left", step, steps,
-                        number(event, "loss"), number(event, "learning_rate"), left);
+    const char *column = json_string_value(json_object_get(event, "encoding"));
+    int used = column ? snprintf(text, sizeof text, " %d/%d  what its encoder says of \"%.40s\"", step, steps, column)
+                      : snprintf(text, sizeof text, " %d/%d  loss %.4f  rate %.2e  %s left", step, steps,
+                                 number(event, "loss"), number(event, "learning_rate"), left);
     int room = terminal_width() - used - 24;
     if (room > 40) room = 40;
     if (room < 4) room = 4;

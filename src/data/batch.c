@@ -119,13 +119,34 @@ static sn_status collate_part(const sn_dataset *d, const sn_part *part, sn_batch
     return status;
 }
 
-static sn_status make_part(const sn_dataset *d, int index, const int64_t *rows, int64_t n, const unsigned *present, sn_batch_part *b) {
+/* Has the encoder spoken of every cell of these rows? */
+static bool all_known(const sn_dataset *d, const sn_part *part, const sn_batch_part *b) {
+    const column *c = &d->columns[part->features[0]];
+    if (part->modality == SN_MOD_TABLE || !c->vectors) return false;
+    for (int64_t i = 0; i < b->present; i++)
+        if (!c->known[c->unique[b->rows[i]]]) return false;
+    return true;
+}
+
+static sn_status gather_vectors(const sn_dataset *d, const sn_part *part, sn_batch_part *b) {
+    const column *c = &d->columns[part->features[0]];
+    SN_TRY(sn_array_make(&b->arrays[0], SN_F32, SN_SHAPE(b->present, c->width)));
+    for (int64_t i = 0; i < b->present; i++)
+        memcpy((float *)b->arrays[0].data + i * c->width, c->vectors + (int64_t)c->unique[b->rows[i]] * c->width, (size_t)c->width * sizeof(float));
+    b->n_arrays = 1;
+    b->encoded = true;
+    return SN_OK;
+}
+
+static sn_status make_part(const sn_dataset *d, int index, const int64_t *rows, int64_t n, const unsigned *present, bool raw, sn_batch_part *b) {
+    const sn_part *part = &d->model->parts[index];
     for (int64_t i = 0; i < n; i++) {
         if (!(present[i] & 1u << index)) continue;
         b->at[b->present] = (int32_t)i;
         b->rows[b->present++] = rows[i];
     }
-    return b->present ? collate_part(d, &d->model->parts[index], b) : SN_OK;
+    if (!b->present) return SN_OK;
+    return !raw && all_known(d, part, b) ? gather_vectors(d, part, b) : collate_part(d, part, b);
 }
 
 static sn_status make_labels(const sn_dataset *d, sn_batch *b) {
@@ -153,7 +174,7 @@ sn_status sn_batch_make(const sn_dataset *d, const int64_t *rows, int64_t n, con
                 if (!(spec->without & 1u << p) && sn_dataset_part_present(d, p, rows[i])) present[i] |= 1u << p;
         status = drop_parts(d, spec, rows, n, present);
     }
-    for (int p = 0; status == SN_OK && p < m->n_parts; p++) status = make_part(d, p, rows, n, present, &b->parts[p]);
+    for (int p = 0; status == SN_OK && p < m->n_parts; p++) status = make_part(d, p, rows, n, present, spec->raw, &b->parts[p]);
     if (status == SN_OK && spec->labels) status = make_labels(d, b);
     sn_free(present);
     if (status == SN_OK) *out = b;

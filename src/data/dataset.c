@@ -30,7 +30,8 @@ static sn_status number_cells(column *c, const sn_table *table) {
     sn_map_free(&seen);
     c->samples = sn_alloc((size_t)c->n, sizeof *c->samples);
     c->why = sn_alloc((size_t)c->n, sizeof *c->why);
-    return status == SN_OK && (!c->samples || !c->why) ? SN_ERR_MEMORY : status;
+    if (c->feature->directory) c->content = sn_alloc((size_t)c->n, sizeof *c->content);
+    return status == SN_OK && (!c->samples || !c->why || (c->feature->directory && !c->content)) ? SN_ERR_MEMORY : status;
 }
 
 static sn_status bind_column(sn_dataset *d, const sn_feature *f, bool needed, column *c) {
@@ -59,6 +60,7 @@ static void decode_chunk(void *context, int64_t chunk) {
             if (!c->why[i] || status == SN_ERR_MEMORY) atomic_store(&j->d->out_of_memory, true);
             continue;
         }
+        if (c->content && s->data) c->content[i] = sn_hash(s->data, s->bytes);
         if (atomic_fetch_add(&j->d->held, s->bytes) + s->bytes > j->budget && s->data) { /* decoded again when needed */
             atomic_fetch_sub(&j->d->held, s->bytes);
             sn_free(s->data);
@@ -139,6 +141,9 @@ void sn_dataset_free(sn_dataset *d) {
             if (c->why) sn_free(c->why[i]);
         }
         sn_free(c->samples);
+        sn_free(c->content);
+        sn_free(c->vectors);
+        sn_free(c->known);
         sn_free(c->why);
         sn_free(c->unique);
         sn_free(c->first_row);
@@ -179,4 +184,39 @@ bool sn_dataset_part_present(const sn_dataset *d, int part, int64_t row) {
     for (int k = 0; k < p->n_features; k++)
         if (sn_has_cell(&d->columns[p->features[k]], row)) return true;
     return false;
+}
+
+/* ---- cells of a part that is one column ---- */
+
+static column *column_of(const sn_dataset *d, int part) { return &d->columns[d->model->parts[part].features[0]]; }
+
+int64_t sn_dataset_cells(const sn_dataset *d, int part) {
+    const column *c = column_of(d, part);
+    return c->column >= 0 ? c->n : 0;
+}
+
+int64_t sn_dataset_cell(const sn_dataset *d, int part, int64_t row) {
+    const column *c = column_of(d, part);
+    return sn_has_cell(c, row) ? c->unique[row] : -1;
+}
+
+int64_t sn_dataset_cell_row(const sn_dataset *d, int part, int64_t cell) { return column_of(d, part)->first_row[cell]; }
+int64_t sn_dataset_cell_length(const sn_dataset *d, int part, int64_t cell) { return column_of(d, part)->samples[cell].length; }
+
+uint64_t sn_dataset_cell_content(const sn_dataset *d, int part, int64_t cell) {
+    const column *c = column_of(d, part);
+    return c->content ? c->content[cell] : 0;
+}
+
+void sn_dataset_use_vectors(sn_dataset *d, int part, float *vectors, bool *known, int64_t width) {
+    column *c = column_of(d, part);
+    sn_free(c->vectors);
+    sn_free(c->known);
+    c->vectors = vectors;
+    c->known = known;
+    c->width = width;
+    for (int64_t i = 0; vectors && i < c->n; i++) { /* decoded again should anybody ask */
+        sn_free(c->samples[i].data);
+        c->samples[i].data = NULL;
+    }
 }

@@ -34,6 +34,17 @@ const sn_sample *sn_dataset_target(const sn_dataset *d, int target, int64_t row)
 /* Is a part present in a row (any of its cells)? */
 bool sn_dataset_part_present(const sn_dataset *d, int part, int64_t row);
 
+/* ---- the cells of a column: the same text or picture in ten rows is one ---- */
+int64_t sn_dataset_cells(const sn_dataset *d, int part); /* of a media or text column; 0 where the table has none */
+/* The number of a row's cell; -1: empty or broken. And a row that has the cell. */
+int64_t sn_dataset_cell(const sn_dataset *d, int part, int64_t row);
+int64_t sn_dataset_cell_row(const sn_dataset *d, int part, int64_t cell);
+int64_t sn_dataset_cell_length(const sn_dataset *d, int part, int64_t cell); /* of a sequence */
+uint64_t sn_dataset_cell_content(const sn_dataset *d, int part, int64_t cell); /* a hash of what the processor made of it */
+/* What the part's encoder says of every cell, [cells][width]: batches carry that from now on in place of the arrays, for
+ * cells that are `known`. Both are heap and taken over; the decoded cells are let go. */
+void sn_dataset_use_vectors(sn_dataset *d, int part, float *vectors, bool *known, int64_t width);
+
 typedef struct sn_batch_part {
     int64_t present;   /* rows that have it */
     int32_t *at;       /* [present] position in the batch */
@@ -41,6 +52,7 @@ typedef struct sn_batch_part {
     int64_t steps;     /* padded length of a sequence */
     sn_array arrays[SN_FEATURE_ARRAYS];
     int n_arrays;
+    bool encoded;      /* array 0 is what the encoder says: f32 [present, width] */
 } sn_batch_part;
 
 typedef struct sn_batch {
@@ -59,6 +71,7 @@ sn_status sn_batch_collate(const sn_model *m, const sn_part *part, const sn_samp
 
 typedef struct sn_batch_spec {
     bool labels;
+    bool raw;           /* the arrays themselves, also where vectors are known */
     unsigned without;   /* bit per part: treated as absent in every row (subset evaluation) */
     double drop;        /* modality dropout: this share of the rows loses one part */
     uint64_t seed, step;/* which rows: a pure function of these and the row ids */

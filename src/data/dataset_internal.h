@@ -15,6 +15,10 @@ typedef struct column {
     int64_t n;
     sn_sample *samples; /* data NULL with bytes > 0: over the budget, decoded again when needed */
     char **why;         /* per unique cell: what is broken, or NULL */
+    uint64_t *content;  /* per unique cell, where a published model's processor made it; else NULL */
+    float *vectors;     /* per unique cell, where the encoder has spoken; else NULL */
+    bool *known;
+    int64_t width;
 } column;
 
 struct sn_dataset {

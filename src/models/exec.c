@@ -16,6 +16,7 @@ typedef struct slot { /* one part, or the joint program */
     float *vectors, *absent, *d_vectors, *dy; /* parts: [B,D], [B,1], [B,D], [R,D] */
     size_t capacity;                           /* rows of those */
     float *state;                              /* new STATE values */
+    int64_t rows;                              /* that went through it */
 } slot;
 
 struct sn_exec {
@@ -114,6 +115,30 @@ static sn_status reserve(const sn_exec *e, int part, int64_t rows) {
 
 /* ---- forward of one part: y [R,D] scattered into vectors [B,D] ---- */
 
+static sn_status run_part(sn_exec *e, int index, const sn_batch_part *b, bool training, unsigned flags, const sn_run_info *info, sn_runner **out) {
+    slot *s = &e->slots[index];
+    const sn_program *program;
+    SN_TRY(sn_model_part_program(e->m, index, b->present, b->steps, training, &program));
+    sn_status status = runner_of(e, s, program, out);
+    sn_program_free(program); /* the runner holds it */
+    SN_TRY(status);
+    for (int k = 0; k < b->n_arrays; k++) sn_runner_bind_input(*out, k, b->arrays[k].data);
+    sn_runner_bind_input(*out, b->n_arrays, b->rows);
+    if (training) sn_runner_bind_input(*out, b->n_arrays + 1, s->dy);
+    s->rows += b->present;
+    return sn_runner_run(*out, SN_RUN_FIRST | flags, info);
+}
+
+sn_status sn_exec_encode(sn_exec *e, int part, const sn_batch *batch, const float **y) {
+    static const sn_run_info info;
+    sn_runner *runner;
+    SN_TRY(run_part(e, part, &batch->parts[part], false, 0, &info, &runner));
+    *y = sn_runner_output(runner, 0);
+    return SN_OK;
+}
+
+int64_t sn_exec_rows(const sn_exec *e, int part) { return e->slots[part].rows; }
+
 static sn_status forward_part(sn_exec *e, int index, const sn_batch *batch, bool training, unsigned flags, const sn_run_info *info,
                               sn_runner **out) {
     const sn_batch_part *b = &batch->parts[index];
@@ -124,16 +149,8 @@ static sn_status forward_part(sn_exec *e, int index, const sn_batch *batch, bool
     memset(s->vectors, 0, (size_t)batch->n * width * sizeof(float));
     for (int64_t i = 0; i < batch->n; i++) s->absent[i] = 1.0f;
     if (!b->present) return SN_OK;
-    const sn_program *program;
-    SN_TRY(sn_model_part_program(e->m, index, b->present, b->steps, training, &program));
-    sn_status status = runner_of(e, s, program, out);
-    sn_program_free(program); /* the runner holds it */
-    SN_TRY(status);
-    for (int k = 0; k < b->n_arrays; k++) sn_runner_bind_input(*out, k, b->arrays[k].data);
-    sn_runner_bind_input(*out, b->n_arrays, b->rows);
-    if (training) sn_runner_bind_input(*out, b->n_arrays + 1, s->dy);
-    SN_TRY(sn_runner_run(*out, SN_RUN_FIRST | flags, info));
-    const float *y = sn_runner_output(*out, 0);
+    if (!b->encoded) SN_TRY(run_part(e, index, b, training, flags, info, out));
+    const float *y = b->encoded ? b->arrays[0].data : sn_runner_output(*out, 0);
     for (int64_t i = 0; i < b->present; i++) {
         memcpy(s->vectors + (size_t)b->at[i] * width, y + (size_t)i * width, width * sizeof(float));
         s->absent[b->at[i]] = 0.0f;

@@ -16,6 +16,10 @@ sn_status sn_exec_predict(sn_exec *e, const sn_batch *batch, const float **value
 sn_status sn_exec_train(sn_exec *e, const sn_batch *batch, const double *scales, const sn_run_info *info, bool check,
                         double *losses);
 void sn_exec_commit_state(sn_exec *e);
+/* The part's encoder alone, as in use: y [present][width], valid until the part runs again. */
+sn_status sn_exec_encode(sn_exec *e, int part, const sn_batch *batch, const float **y);
+/* Rows that the part's encoder has run on so far. */
+int64_t sn_exec_rows(const sn_exec *e, int part);
 /* Seconds by instruction of every program run so far, for bench; start with _profile. */
 void sn_exec_profile(sn_exec *e);
 void sn_exec_print_profile(const sn_exec *e, sn_buf *text);

@@ -41,7 +41,7 @@ static size_t batch_bytes(const sn_batch *b) {
 
 /* The most rows, up to n, that fit; one row always does. */
 static sn_status small_batch(const sn_dataset *d, const int64_t *rows, int64_t n, sn_batch **out) {
-    static const sn_batch_spec spec;
+    static const sn_batch_spec spec = {.raw = true};
     for (;; n--) {
         SN_TRY(sn_batch_make(d, rows, n, &spec, out));
         if (n == 1 || batch_bytes(*out) <= MOST_BYTES) return SN_OK;

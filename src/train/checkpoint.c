@@ -60,7 +60,7 @@ static void remove_others(const char *work, const char *const *keep, int n) {
     DIR *dir = opendir(work);
     if (!dir) return;
     for (struct dirent *e; (e = readdir(dir));) {
-        bool named = e->d_name[0] == '.';
+        bool named = e->d_name[0] == '.' || !strncmp(e->d_name, "frozen-", 7);
         for (int i = 0; i < n; i++) named |= !strcmp(keep[i], e->d_name);
         char *path = named ? NULL : sn_path_join(work, e->d_name);
         if (path) (void)unlink(path);

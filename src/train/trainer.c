@@ -211,6 +211,27 @@ static bool all_done(const sn_trainer *t, const char **reason) {
     return enough || t->at.epoch >= t->plan.recipe.epochs;
 }
 
+typedef struct encode_listener {
+    sn_trainer *t;
+    listener *l;
+} encode_listener;
+
+static void tell_encoding(void *context, const char *column, int64_t done, int64_t all) {
+    encode_listener *e = context;
+    double now = sn_seconds();
+    if (now - e->l->last_progress < 0.2) return;
+    e->l->last_progress = now;
+    tell(e->t, e->l, json_pack("{s:s, s:I, s:I, s:s, s:I, s:I}", "event", "progress", "epoch", (json_int_t)e->t->at.epoch + 1, "epochs",
+                               (json_int_t)e->t->plan.recipe.epochs, "encoding", column, "step", (json_int_t)done, "steps", (json_int_t)all));
+}
+
+/* What is to be known before an epoch: which layers learn in it, and what frozen encoders say. */
+static sn_status before_epoch(sn_trainer *t, listener *l) {
+    encode_listener e = {t, l};
+    SN_TRY(sn_model_tune(t->plan.model, t->at.epoch));
+    return sn_trainer_encode(t, tell_encoding, &e);
+}
+
 static sn_status epochs(sn_trainer *t, listener *l, const char **reason) {
     int64_t *order = sn_alloc((size_t)t->n_rows, sizeof *order);
     double started = sn_seconds();
@@ -218,7 +239,8 @@ static sn_status epochs(sn_trainer *t, listener *l, const char **reason) {
     sn_status status = order ? SN_OK : SN_ERR_MEMORY;
     while (status == SN_OK && !all_done(t, reason) && !atomic_load(&t->stop)) {
         double begin = sn_seconds();
-        status = train_epoch(t, l, order, started, steps_before);
+        status = before_epoch(t, l);
+        if (status == SN_OK) status = train_epoch(t, l, order, started, steps_before);
         if (status != SN_OK || t->at.step_in_epoch < sn_steps_per_epoch(t)) break; /* failed or stopped */
         status = end_epoch(t, l, sn_seconds() - begin);
         if (status == SN_OK) status = maybe_checkpoint(t, true);

@@ -32,6 +32,7 @@ struct sn_trainer {
     sn_progress at;
     float *best;      /* masters of the best epoch; NULL: none yet */
     double *row_losses, *anchor; /* [n_valid] this epoch's, and those of the epoch with the lowest mean */
+    bool encoded;     /* what frozen encoders say has been computed (frozen.c) */
     json_t *history;  /* list of epoch events */
     char *output, *work; /* model directory, and beside it the checkpoint; NULL: none */
     bool overwrite, begun, finished; /* begun: what lies in `work` is this run's */
@@ -42,6 +43,10 @@ struct sn_trainer {
 typedef struct sn_trainer sn_trainer;
 
 double sn_seconds(void); /* monotonic clock */
+/* frozen.c: what encoders that never learn say of every cell that the run reads, computed once: from the file beside the
+ * checkpoint if it is about the same cells and encoder, else by running them; `tell` hears of the progress (it may be NULL). */
+typedef void sn_encode_fn(void *context, const char *column, int64_t done, int64_t all);
+sn_status sn_trainer_encode(sn_trainer *t, sn_encode_fn *tell, void *context);
 /* Weights, moments and progress into `work`, whole or not at all. */
 sn_status sn_checkpoint_write(sn_trainer *t);
 /* The config that a checkpoint holds (to make the same plan), and its state into a trainer made from it. */
