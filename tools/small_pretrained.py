@@ -3,6 +3,8 @@
 model.safetensors, and its tokenizer or processor. For trying out and testing encoders of `sensorium train`.
 
     small_pretrained.py OUT [--width 64] [--layers 2] [--picture 64] [--seconds 4] [--text FILE.csv...] [--only NAME,NAME]
+    small_pretrained.py tests/golden/transfer --golden      as the tests want them: tiny, and with golden.safetensors, the
+                        vectors that Transformers' own processors, tokenizers and networks give for a few cells
 
 OUT/bert, OUT/gpt2, OUT/vit, OUT/resnet, OUT/clip, OUT/whisper. The words of the BERT tokenizer are the commonest of the
 text files' (every column) besides all ASCII characters. Needs torch, tokenizers and transformers."""
@@ -10,6 +12,7 @@ import argparse, collections, os, re, warnings
 import torch
 import transformers as T
 import tokenizers as K
+from safetensors.torch import save_file
 
 warnings.filterwarnings("ignore")
 T.logging.set_verbosity_error()
@@ -86,6 +89,61 @@ def make(name, o, words):
     raise SystemExit(f"no model is called {name}")
 
 
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden")
+TEXTS = ["the old bridge over the river", "a small red tower", "Water; 42 towers!"]
+PICTURES = [os.path.join(HERE, "image", f) for f in ("rgb8.png", "ycc444.jpg", "palette8.png")]
+SOUNDS = [os.path.join(HERE, "audio", f) for f in ("sweep.wav", "tone.wav", "click.wav")]
+
+
+def text_vectors(model, tokenizer):
+    rows = []
+    for text in TEXTS:
+        given = tokenizer(text, return_tensors="pt", return_token_type_ids=False)
+        if hasattr(model, "get_text_features"):
+            x = model.text_model(**given).pooler_output @ model.text_projection.weight.T
+            rows.append(x[0] / x[0].norm())
+        else:
+            rows.append(getattr(model, "transformer", model)(**given).last_hidden_state[0].mean(0))
+    return torch.stack(rows)
+
+
+def picture_vectors(model, processor):
+    from PIL import Image
+    rows = []
+    for name in PICTURES:
+        pixels = processor(Image.open(name).convert("RGB"), return_tensors="pt")["pixel_values"]
+        if hasattr(model, "vision_model"):
+            x = model.vision_model(pixels).pooler_output @ model.visual_projection.weight.T
+            x = x / x.norm()
+        else:
+            out = model(pixels)
+            x = out.last_hidden_state[:, 0] if out.pooler_output is None else out.pooler_output.flatten(1)
+        rows.append(x[0])
+    return torch.stack(rows)
+
+
+def sound_vectors(model, processor):
+    import wave
+    rows = []
+    for name in SOUNDS:
+        with wave.open(name) as file:
+            pcm = torch.frombuffer(bytearray(file.readframes(file.getnframes())), dtype=torch.int16).float() / 32768
+        mel = processor(pcm.numpy(), sampling_rate=16000, return_tensors="pt").input_features
+        x = model.model.encoder(mel).last_hidden_state[0]
+        heard = min(len(pcm), processor.n_samples)
+        rows.append(x[: max(1, min(len(x), -(-heard // (2 * processor.hop_length))))].mean(0))
+    return torch.stack(rows)
+
+
+def golden(name, model, rest, place):
+    got = {}
+    with torch.no_grad():
+        for part in rest:
+            kind = "text" if hasattr(part, "vocab") else "image" if "Image" in type(part).__name__ else "audio"
+            got[kind] = {"text": text_vectors, "image": picture_vectors, "audio": sound_vectors}[kind](model, part).contiguous()
+    save_file(got, os.path.join(place, "golden.safetensors"))
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("out")
@@ -93,8 +151,12 @@ def main():
         p.add_argument("--" + option, type=int, default=value)
     p.add_argument("--text", nargs="*", default=[])
     p.add_argument("--only", default="bert,gpt2,vit,resnet,clip,whisper")
+    p.add_argument("--golden", action="store_true")
     o = p.parse_args()
     words = words_of(o.text, o.words)
+    if o.golden:
+        o.width, o.picture, o.seconds, o.mels = 16, 16, 1, 8
+        words = sorted({w for t in TEXTS for w in re.findall(r"[a-z]+", t.lower())})
     for i, name in enumerate(o.only.split(",")):
         torch.manual_seed(7 + i)
         model, rest = make(name, o, words)
@@ -105,6 +167,8 @@ def main():
                     x.normal_(0, (2.0 / (x.numel() / x.shape[0])) ** 0.5 if x.dim() > 2 else 0.1)
         for part in [model.eval()] + rest:
             part.save_pretrained(place)
+        if o.golden:
+            golden(name, model, rest, place)
         print(place, sum(x.numel() for x in model.parameters()), "parameters")
 
 

@@ -78,23 +78,29 @@ sn_status sn_adapters_load_one(const sn_adapters *a, sn_params *p, int i, size_t
 
 /* ---- merging ---- */
 
-/* w += scale * B A, each sum in order over the rank. */
-static void add_product(float *w, const float *A, const float *B, int64_t in, int64_t out, int64_t rank, double scale, bool turned) {
-    for (int64_t o = 0; o < out; o++)
+/* w += scale * B A; sums in double, in order over the rank. row: [in]. */
+static void add_product(float *w, const float *A, const float *B, int64_t in, int64_t out, int64_t rank, double scale, bool turned, double *row) {
+    for (int64_t o = 0; o < out; o++) {
+        memset(row, 0, (size_t)in * sizeof *row);
+        for (int64_t r = 0; r < rank; r++)
+            for (int64_t i = 0; i < in; i++) row[i] += (double)B[o * rank + r] * (double)A[r * in + i];
         for (int64_t i = 0; i < in; i++) {
-            double sum = 0;
-            for (int64_t r = 0; r < rank; r++) sum += (double)B[o * rank + r] * (double)A[r * in + i];
             float *at = turned ? &w[i * out + o] : &w[o * in + i];
-            *at = (float)((double)*at + scale * sum);
+            *at = (float)((double)*at + scale * row[i]);
         }
+    }
 }
 
 static sn_status merge_into(sn_params *p, int weight, const float *A, sn_shape a, const float *B, sn_shape b, double scale, bool turned) {
     sn_shape w = sn_params_shape(p, weight), expected = turned ? SN_SHAPE(a.dim[1], b.dim[0]) : SN_SHAPE(b.dim[0], a.dim[1]);
-    char x[SN_SHAPE_TEXT], y[SN_SHAPE_TEXT];
+    char x[SN_SHAPE_TEXT], y[SN_SHAPE_TEXT], z[SN_SHAPE_TEXT];
     if (a.rank != 2 || b.rank != 2 || a.dim[0] != b.dim[1] || !sn_shape_equal(w, expected))
-        SN_FAIL(SN_ERR_SHAPE, "the adapter of \"%s\": A %s and B %s do not make its shape", sn_params_name(p, weight), sn_shape_text(a, x), sn_shape_text(b, y));
-    add_product(sn_params_data(p, weight), A, B, a.dim[1], b.dim[0], a.dim[0], scale, turned);
+        SN_FAIL(SN_ERR_SHAPE, "the adapter of \"%s\": A %s and B %s do not make its shape %s", sn_params_name(p, weight), sn_shape_text(a, x),
+                sn_shape_text(b, y), sn_shape_text(w, z));
+    double *row = sn_alloc((size_t)a.dim[1], sizeof *row);
+    if (!row) return SN_ERR_MEMORY;
+    add_product(sn_params_data(p, weight), A, B, a.dim[1], b.dim[0], a.dim[0], scale, turned, row);
+    sn_free(row);
     return SN_OK;
 }
 

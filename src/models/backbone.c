@@ -96,7 +96,7 @@ static sn_status read_pooling(sn_backbone *b) {
 
 /* Opens the directory as a model of its own, which must fit as a whole. */
 static sn_status check_whole(const sn_backbone *b) {
-    sn_pretrained_options o = {.threads = 1, .precision = "f32"};
+    sn_pretrained_options o = {.threads = 1, .precision = "f32", .inference = true};
     sn_pretrained *m;
     SN_TRY(sn_pretrained_open(b->directory, &o, &m));
     sn_pretrained_free(m);
@@ -120,16 +120,22 @@ sn_status sn_backbone_open(const char *directory, enum sn_modality modality, boo
     return status;
 }
 
-uint64_t sn_backbone_hash(const sn_backbone *b) {
-    char *text = json_dumps(b->config, JSON_COMPACT | JSON_SORT_KEYS);
-    uint64_t hash = text ? sn_hash(text, strlen(text)) : 0;
-    free(text);
-    for (int i = 0; i < sn_weights_count(b->weights); i++) {
-        const sn_tensor_view *t = sn_weights_at(b->weights, i);
+static uint64_t mix_weights(uint64_t hash, const sn_weights *w) {
+    for (int i = 0; i < sn_weights_count(w); i++) {
+        const sn_tensor_view *t = sn_weights_at(w, i);
         hash = hash * 1099511628211u ^ sn_hash(t->name, strlen(t->name));
         hash = hash * 1099511628211u ^ sn_hash(t->data, t->bytes);
     }
     return hash;
+}
+
+uint64_t sn_backbone_hash(sn_backbone *b) {
+    if (b->hash) return b->hash;
+    char *text = json_dumps(b->config, JSON_COMPACT | JSON_SORT_KEYS);
+    b->hash = mix_weights(text ? sn_hash(text, strlen(text)) : 0, b->weights);
+    if (b->adapters) b->hash = mix_weights(b->hash, b->adapters->weights);
+    free(text);
+    return b->hash;
 }
 
 /* ---- the parameters ---- */

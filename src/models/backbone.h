@@ -19,7 +19,7 @@ void sn_backbone_free(sn_backbone *b);
 const char *sn_backbone_directory(const sn_backbone *b);
 const sn_page_config *sn_backbone_config(const sn_backbone *b);
 /* A hash of its config and of every weight, to know it again. */
-uint64_t sn_backbone_hash(const sn_backbone *b);
+uint64_t sn_backbone_hash(sn_backbone *b);
 
 /* The options "pooling" and those of tuning; NULL-terminated. */
 extern const char *const sn_backbone_keys[];

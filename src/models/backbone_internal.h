@@ -24,6 +24,7 @@ struct sn_backbone {
     int16_t *layer;      /* of each */
     int layers;
     sn_adapters *adapters; /* of the directory; NULL: none */
+    uint64_t hash;
     bool turned;           /* adapted matrices lie [in, out] */
 };
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/parallel.h"
+#include "models/adapters.h"
 #include "nn/convnet.h"
 #include "params/weights.h"
 
@@ -16,6 +17,7 @@ struct sn_pretrained {
     int threads;
     bool bf16, fold, inference;
     sn_folds folds;
+    sn_adapters *adapters; /* of the directory, merged into the weights; NULL: none */
     sn_isa isa;
 };
 
@@ -23,6 +25,7 @@ void sn_pretrained_free(sn_pretrained *m) {
     if (!m) return;
     sn_params_free(m->params);
     sn_folds_free(&m->folds);
+    sn_adapters_free(m->adapters);
     sn_page_config_free(&m->c);
     json_decref(m->config);
     sn_free(m->architecture);
@@ -210,17 +213,20 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     sn_free(out);
     if (status != SN_OK) return status;
     sn_graph_free(g);
-    return m->inference && !m->folds.n ? sn_params_seal_for_inference(m->params) : sn_params_seal(m->params); /* folding writes */
+    return m->inference && !m->folds.n && !m->adapters ? sn_params_seal_for_inference(m->params) : sn_params_seal(m->params); /* folding and merging write */
 }
 
 static sn_status load(sn_pretrained *m) {
     sn_weights *weights;
+    SN_TRY(sn_adapters_open(m->path, &m->adapters));
     SN_TRY(sn_weights_open(m->path, &weights));
     sn_status status = declare(m, weights);
     bool borrows = sn_params_borrows(m->params);
     if (status == SN_OK && borrows) status = sn_params_borrow_all(m->params, weights, "", is_ignored, m);
     if (status == SN_OK && borrows) return SN_OK; /* the store owns them now */
     if (status == SN_OK) status = sn_params_load_but(m->params, weights, "", is_ignored, m);
+    sn_module_range all = {0, sn_params_count(m->params), 0};
+    if (status == SN_OK && m->adapters) status = sn_adapters_merge(m->adapters, m->params, all, weights);
     if (status == SN_OK) status = sn_folds_apply(&m->folds, m->params, weights);
     if (status != SN_OK) status = sn_fail_at(sn_weights_path(weights), 0, NULL);
     sn_weights_free(weights);

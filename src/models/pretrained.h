@@ -17,7 +17,7 @@ typedef struct sn_pretrained_options {
     bool inference; /* nothing trains: weights stay in their files, and programs read copies in their own layouts */
     bool fold; /* batch norms into the convolutions before them: faster, for inference alone (neither trained nor saved) */
 } sn_pretrained_options;
-/* `path`: a directory with config.json and weights. Missing, unused and mis-shaped tensors are errors by name. */
+/* `path`: a directory with config.json and weights, and perhaps adapters (adapters.h), which are merged into them. Missing, unused and mis-shaped tensors are errors by name. */
 sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out);
 void sn_pretrained_free(sn_pretrained *m);
 const char *sn_pretrained_architecture(const sn_pretrained *m); /* "BertForMaskedLM"; "" when config.json says none */

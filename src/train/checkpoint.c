@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "models/tuning.h"
 #include "params/weights.h"
 #include "train/trainer.h"
 
@@ -34,13 +35,16 @@ static void exchange(float *a, float *b, size_t n) {
     }
 }
 
+/* What the run may change; the rest of a published encoder lies in its own directory. */
+static bool moves(void *model, int i) { return !sn_model_given(model, i); }
+
 /* The masters, or `best`, which takes the masters' place for the time of writing. */
 static sn_status save_weights(sn_trainer *t, const char *file, float *best) {
     char *path;
     sn_params *params = t->plan.model->params;
     SN_TRY(in_work(t->work, file, &path));
     if (best) exchange(sn_params_flat(params), best, sn_params_total(params));
-    sn_status status = sn_params_save(params, path, NULL);
+    sn_status status = sn_params_save_some(params, path, NULL, moves, t->plan.model);
     if (best) exchange(sn_params_flat(params), best, sn_params_total(params));
     sn_free(path);
     return status;
@@ -152,7 +156,7 @@ static sn_status load_weights(sn_trainer *t, const char *file) {
     sn_weights *tensors = NULL;
     SN_TRY(in_work(t->work, file, &path));
     sn_status status = sn_weights_open(path, &tensors);
-    if (status == SN_OK) status = sn_params_load(t->plan.model->params, tensors, "");
+    if (status == SN_OK) status = sn_params_load_some(t->plan.model->params, tensors, moves, t->plan.model);
     sn_weights_free(tensors);
     sn_free(path);
     return status;

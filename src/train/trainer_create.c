@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "models/backbone.h"
 #include "train/trainer.h"
 
 
@@ -78,6 +79,8 @@ static sn_status create(const sn_table *table, const sn_table *valid, json_t *co
     if (t->plan.model->n_targets > SN_MAX_TARGETS) SN_FAIL(SN_ERR_UNSUPPORTED, "more than %d targets", SN_MAX_TARGETS);
     SN_TRY(open_data(t));
     t->data_hash = hash_table(table) ^ (valid ? 31 * hash_table(valid) : 0);
+    for (int p = 0; p < t->plan.model->n_parts; p++)
+        if (t->plan.model->parts[p].backbone) t->data_hash = t->data_hash * 31 ^ sn_backbone_hash(t->plan.model->parts[p].backbone);
     if (t->skipped) sn_note(t->plan.notes, "%lld rows with broken cells are left out", (long long)t->skipped);
     if (t->unlabelled) sn_note(t->plan.notes, "%lld rows have no target and teach nothing", (long long)t->unlabelled);
     SN_TRY(sn_optimiser_create(&t->plan.recipe.optimiser, t->plan.model->params, t->plan.model->threads, &t->optimiser));
@@ -122,7 +125,7 @@ sn_status sn_trainer_resume(const sn_table *table, const sn_table *valid, const 
     if (status == SN_OK && json_object_set_new(config, "output", json_string(path))) status = SN_ERR_MEMORY;
     if (status == SN_OK) status = create(table, valid, config, &t);
     if (status == SN_OK && t->data_hash != hash)
-        status = sn_fail(SN_ERR_USAGE, "%s: the data are not those that the run in %s started with", sn_table_path(table), t->work);
+        status = sn_fail(SN_ERR_USAGE, "%s: the data, or the published encoders, are not those that the run in %s started with", sn_table_path(table), t->work);
     if (status == SN_OK) {
         t->overwrite = t->begun = true;
         status = sn_checkpoint_read(t);
