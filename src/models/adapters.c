@@ -212,6 +212,14 @@ static bool listed(const json_t *list, const char *name) {
     return false;
 }
 
+/* Transformers 5 calls some families' layers otherwise in memory than in their published files (ViT's "query" is
+ * "q_proj"), and PEFT looks for its targets there; a target that is nowhere does no harm. */
+static void add_other_name(json_t *list, const char *target) {
+    static const char *const names[][2] = {{"query", "q_proj"}, {"key", "k_proj"}, {"value", "v_proj"}};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(target, names[i][0]) && !listed(list, names[i][1])) (void)json_array_append_new(list, json_string(names[i][1]));
+}
+
 /* The modules with adapters: by their last name where every module of that name has one. */
 static json_t *target_list(const sn_params *p, sn_module_range range, const sn_weights *base) {
     json_t *list = json_array();
@@ -224,6 +232,7 @@ static json_t *target_list(const sn_params *p, sn_module_range range, const sn_w
         const char *target = last && all_have(p, range, base, last + 1) ? last + 1 : module;
         if (!listed(list, target)) (void)json_array_append_new(list, json_string(target));
     }
+    for (size_t i = json_array_size(list); i-- > 0;) add_other_name(list, json_string_value(json_array_get(list, i)));
     return list;
 }
 
