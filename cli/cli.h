@@ -173,14 +173,17 @@ void cli_items_free(cli_items *items);
 int cli_open_pipeline(const cli_args *args, const char *task, sn_pipeline **out);
 /* Prints an {"item","error":{…}} on stderr. */
 void cli_item_error(const json_t *answer);
-/* Opens MODEL, runs the task and prints its answers: a line of JSON each with --json, else by `print`, while `text` (or
- * NULL) is given what is written as it comes; items that fail go to stderr. `options` are freed. Returns the exit code. */
+/* "top" of an answer, [[name, score], …], as a table. */
+void cli_print_choices(const json_t *top);
+/* Runs the task (on `p`; NULL: MODEL, opened for it) and prints its answers: a line of JSON each with --json, else by
+ * `print`, while `text` (or NULL) is given what is written as it comes; items that fail go to stderr. `options` are freed.
+ * Returns the exit code. */
 typedef struct cli_answers {
     void (*print)(void *context, const json_t *answer);
     int (*text)(void *context, size_t item, const char *utf8, size_t bytes);
     void *context;
 } cli_answers;
-int cli_answer(const cli_args *args, const char *task, const cli_items *items, char *options, const cli_answers *answers);
+int cli_answer(const cli_args *args, const sn_pipeline *p, const char *task, const cli_items *items, char *options, const cli_answers *answers);
 
 /* ---- commands, one file each --------------------------------------------------------------- */
 int cli_inspect(const cli_args *args);

@@ -83,6 +83,18 @@ void cli_item_error(const json_t *answer) { cli_row_error(NULL, json_object_get(
 
 /* ---- a task over them ---- */
 
+void cli_print_choices(const json_t *top) {
+    cli_grid *grid = cli_grid_new(2);
+    size_t i;
+    json_t *pair;
+    cli_grid_right(grid, 1);
+    json_array_foreach(top, i, pair) {
+        cli_grid_value(grid, json_array_get(pair, 0));
+        cli_grid_value(grid, json_array_get(pair, 1));
+    }
+    cli_grid_print(grid, stdout, false);
+}
+
 typedef struct answering {
     const cli_answers *answers;
     bool json;
@@ -106,16 +118,17 @@ static int take_text(void *context, size_t item, const char *utf8, size_t bytes)
     return a->answers->text(a->answers->context, item, utf8, bytes);
 }
 
-int cli_answer(const cli_args *args, const char *task, const cli_items *items, char *options, const cli_answers *answers) {
-    sn_pipeline *p = NULL;
+int cli_answer(const cli_args *args, const sn_pipeline *p, const char *task, const cli_items *items, char *options,
+               const cli_answers *answers) {
+    sn_pipeline *own = NULL;
     answering a = {.answers = answers, .json = cli_given(args, OPT_JSON)};
     sn_listener listener = {.result = take_answer, .text = answers->text && !a.json ? take_text : NULL, .context = &a};
-    int code = cli_open_pipeline(args, task, &p);
+    int code = p ? CLI_DONE : cli_open_pipeline(args, task, &own);
     if (!code) {
-        sn_status status = sn_pipeline_run(p, task, items->list, items->count, options, &listener);
+        sn_status status = sn_pipeline_run(p ? p : own, task, items->list, items->count, options, &listener);
         if (status) code = a.failed ? CLI_FAILED : cli_fail(status);
     }
     free(options);
-    sn_pipeline_free(p);
+    sn_pipeline_free(own);
     return code;
 }

@@ -48,7 +48,7 @@ int cli_tokenize(const cli_args *args) {
     json_t *options = cli_pick(args, BIT(PAIR));
     if (cli_given(args, OPT_PLAIN)) json_object_set_new(options, "special", json_false());
     int code = cli_given(args, OPT_DECODE) ? decode_list(args, options) : cli_items_read(args, 1, true, &items);
-    if (!code) code = cli_answer(args, "tokenize", &items, json_dumps(options, JSON_COMPACT), &answers);
+    if (!code) code = cli_answer(args, NULL, "tokenize", &items, json_dumps(options, JSON_COMPACT), &answers);
     cli_items_free(&items);
     json_decref(options);
     return code;

@@ -79,8 +79,8 @@ static sn_status write_answer(asking *a, size_t i, const question *q, json_t **o
     sn_call *call = a->call;
     sn_result encoded;
     sn_decoding *d;
-    int32_t start = a->g.decoder_start >= 0 ? a->g.decoder_start : a->g.bos;
-    if (start < 0) SN_FAIL(SN_ERR_FORMAT, "%s: neither \"decoder_start_token_id\" nor \"bos_token_id\" is given", call->p->path);
+    int32_t start;
+    SN_TRY(sn_call_start(call, &a->g, &start));
     SN_TRY(sn_work_encode(call->work, &q->feed, &encoded));
     SN_TRY(sn_call_decoding(call, &a->g, 1, 1, &d));
     SN_TRY(sn_decoding_start(d, encoded.data, 1, encoded.shape.dim[1], encoded.shape.dim[2]));
@@ -124,7 +124,8 @@ static sn_status choose_answer(asking *a, const question *q, json_t **out) {
     return *out ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
 }
 
-static sn_status one(asking *a, size_t i) {
+static sn_status one(void *context, size_t i) {
+    asking *a = context;
     const sn_item *item = &a->call->items[i];
     question q = {0};
     json_t *result = NULL;
@@ -170,10 +171,7 @@ static sn_status settings(sn_call *call, asking *a) {
 static sn_status run(sn_call *call) {
     asking a;
     sn_status status = settings(call, &a);
-    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
-        status = one(&a, i);
-        if (status != SN_OK) status = sn_call_item_failed(call, i, status);
-    }
+    if (status == SN_OK) status = sn_call_each(call, one, &a);
     sn_regions_free(a.regions);
     sn_generation_free(&a.g);
     return status;

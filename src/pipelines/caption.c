@@ -85,8 +85,8 @@ static sn_status settings(sn_call *call, captioning *c) {
     SN_TRY(sn_options_int(call->options, "batch_size", BATCH, 1, MOST_BATCH, &batch));
     c->batch = (size_t)batch < call->n ? (size_t)batch : call->n ? call->n : 1;
     SN_TRY(sn_call_generation(call, own, &c->g));
-    int32_t start = c->g.decoder_start >= 0 ? c->g.decoder_start : c->g.bos;
-    if (start < 0) SN_FAIL(SN_ERR_FORMAT, "%s: neither \"decoder_start_token_id\" nor \"bos_token_id\" is given", call->p->path);
+    int32_t start;
+    SN_TRY(sn_call_start(call, &c->g, &start));
     c->starts = sn_alloc(c->batch, sizeof *c->starts);
     c->results = sn_alloc(c->batch, sizeof *c->results);
     if (!c->starts || !c->results) return SN_ERR_MEMORY;

@@ -15,6 +15,12 @@ sn_status sn_call_generation(const sn_call *call, const char *const *own, sn_gen
     return status;
 }
 
+sn_status sn_call_start(const sn_call *call, const sn_generation *g, int32_t *token) {
+    *token = g->decoder_start >= 0 ? g->decoder_start : g->bos;
+    if (*token < 0) SN_FAIL(SN_ERR_FORMAT, "%s: neither \"decoder_start_token_id\" nor \"bos_token_id\" is given", call->p->path);
+    return SN_OK;
+}
+
 sn_status sn_call_decoding(sn_call *call, const sn_generation *g, size_t rows, int64_t n, sn_decoding **out) {
     sn_page_decoder shape;
     int64_t each = g->num_beams > g->num_return_sequences ? g->num_beams : g->num_return_sequences;

@@ -14,6 +14,8 @@
 
 /* Of the model's files, then of the call's options but those in `own` (NULL-terminated or NULL). */
 sn_status sn_call_generation(const sn_call *call, const char *const *own, sn_generation *out);
+/* The token that a decoder with an encoder begins with. */
+sn_status sn_call_start(const sn_call *call, const sn_generation *g, int32_t *token);
 /* Continues the prompts (ids [rows][n]) of items i, i + 1, … on a decoding session that was started for that many inputs.
  * Streams the texts to the listener and gives each item's {"text","tokens","score"} (with "others" for further sequences)
  * into out [rows]. */
