@@ -3,6 +3,7 @@
  *   bench_models encode MODEL PRECISION THREADS picture|text|sound ROWS [STEPS]
  *   bench_models train  MODEL PRECISION THREADS picture|text ROWS [STEPS]   a step with AdamW, loss the mean of squares
  *   bench_models write  MODEL PRECISION THREADS PROMPT NEW ROWS             a decoder alone, or behind an encoder
+ *   bench_models caption MODEL PRECISION THREADS BEAMS LENGTH
  *
  * Prints {"ready":true}, then answers one JSON line for each line on stdin: "run" or "profile" (to stderr too). Inputs
  * are the same numbers on both sides, and the answers say what came out, so that run.py can see that both did the same. */
@@ -14,26 +15,9 @@
 #include <time.h>
 
 #include "base/parallel.h"
+#include "bench.h"
 #include "models/decode.h"
 #include "train/optimiser.h"
-
-static double now(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void need(sn_status status) {
-    if (status == SN_OK) return;
-    (void)fprintf(stderr, "bench_models: %s\n", sn_error_message());
-    exit(1);
-}
-
-static void *some(size_t count, size_t size) {
-    void *block = sn_alloc(count, size);
-    if (!block) need(SN_ERR_MEMORY);
-    return block;
-}
 
 static float number(size_t i) { return (float)(i * 2654435761u % 1000) / 500.0f - 1.0f; }
 static int32_t token(size_t i) { return (int32_t)(i * 7919u % 20000 + 1000); }
@@ -212,28 +196,26 @@ static int on_token(void *context, int64_t row, int32_t t) {
     return 0;
 }
 
-/* What the encoder gives for `rows` pictures or sounds; NULL for a decoder alone. */
-static float *encode(const sn_pretrained *m, const char *kind, int64_t rows, sn_shape *shape) {
-    model b = {.m = (sn_pretrained *)(uintptr_t)m};
+/* The encoder's program, bound to its input; gives the shape of its output. */
+static sn_shape prepare_encoder(model *b, const char *kind, int64_t rows) {
     sn_graph *g;
     sn_page_in in;
     sn_node node;
     sn_program *program;
-    set_sizes(&b, kind, rows, 0);
-    need(sn_graph_create(sn_pretrained_params(m), false, &g));
-    sn_pretrained_inputs(m, g, &b.sizes, false, &in);
-    need(sn_pretrained_encode(m, g, &in, &node));
+    set_sizes(b, kind, rows, 0);
+    need(sn_graph_create(sn_pretrained_params(b->m), false, &g));
+    sn_pretrained_inputs(b->m, g, &b->sizes, false, &in);
+    need(sn_pretrained_encode(b->m, g, &in, &node));
     node = sn_cast(g, node, SN_F32);
-    *shape = sn_shape_at(g, node);
-    need(sn_pretrained_compile(m, g, 1, &node, 1, &program));
-    need(sn_runner_create(program, sn_pretrained_params(m), &b.runner));
-    sn_runner_lend(b.runner, sn_pages(sn_program_bytes(program)));
-    need(sn_graph_create(sn_pretrained_params(m), false, &g));
-    sn_pretrained_inputs(m, g, &b.sizes, false, &in);
-    bind(&b, &in, g);
+    sn_shape shape = sn_shape_at(g, node);
+    need(sn_pretrained_compile(b->m, g, 1, &node, 1, &program));
+    need(sn_runner_create(program, sn_pretrained_params(b->m), &b->runner));
+    sn_runner_lend(b->runner, sn_pages(sn_program_bytes(program)));
+    need(sn_graph_create(sn_pretrained_params(b->m), false, &g));
+    sn_pretrained_inputs(b->m, g, &b->sizes, false, &in);
+    bind(b, &in, g);
     sn_graph_free(g);
-    need(sn_runner_run(b.runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
-    return sn_runner_output(b.runner, 0);
+    return shape;
 }
 
 static int row_write(int argc, char **argv) {
@@ -244,9 +226,14 @@ static int row_write(int argc, char **argv) {
     int64_t prompt = atoll(argv[3]), fresh = atoll(argv[4]), rows = atoll(argv[5]);
     need(sn_pretrained_open(argv[0], &o, &w.m));
     sn_shape shape = SN_SHAPE(0);
-    float *encoded = NULL;
+    const float *encoded = NULL;
     unsigned accepts = sn_pretrained_page(w.m)->accepts;
-    if (accepts & (SN_IN_IMAGE | SN_IN_SOUND)) encoded = encode(w.m, accepts & SN_IN_IMAGE ? "picture" : "sound", rows, &shape);
+    if (accepts & (SN_IN_IMAGE | SN_IN_SOUND)) {
+        model b = {.m = w.m};
+        shape = prepare_encoder(&b, accepts & SN_IN_IMAGE ? "picture" : "sound", rows);
+        need(sn_runner_run(b.runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
+        encoded = sn_runner_output(b.runner, 0);
+    }
     need(sn_decoding_create(w.m, rows, prompt + fresh, &w.d));
     sn_generation g = {.max_new_tokens = fresh, .max_length = -1, .min_length = -1, .min_new_tokens = -1, .num_beams = 1,
                        .num_return_sequences = 1, .length_penalty = 1, .repetition_penalty = 1, .temperature = 1, .top_p = 1,
@@ -270,10 +257,43 @@ static int row_write(int argc, char **argv) {
     return 0;
 }
 
+/* A picture to its caption, as `sensorium caption` does it, without its file. */
+static int row_caption(int argc, char **argv) {
+    char line[64];
+    if (argc != 5) return 2;
+    sn_pretrained *m;
+    sn_decoding *d;
+    sn_pretrained_options o = {.threads = atoi(argv[2]), .precision = argv[1], .inference = true, .fold = true};
+    int64_t beams = atoll(argv[3]), length = atoll(argv[4]);
+    need(sn_pretrained_open(argv[0], &o, &m));
+    model b = {.m = m};
+    sn_shape shape = prepare_encoder(&b, "picture", 1);
+    need(sn_decoding_create(m, beams, length, &d));
+    json_t *over = json_pack("{s:I, s:I}", "num_beams", (json_int_t)beams, "max_length", (json_int_t)length);
+    sn_generation g;
+    need(sn_generation_read(NULL, sn_pretrained_config(m)->json, over, &g));
+    json_decref(over);
+    int32_t start = g.decoder_start;
+    sn_decoder decoder = sn_decoding_decoder(d);
+    (void)printf("{\"ready\":true}\n");
+    while (hear(line, sizeof line)) {
+        sn_generated out;
+        double from = now();
+        need(sn_runner_run(b.runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
+        need(sn_decoding_start(d, sn_runner_output(b.runner, 0), 1, shape.dim[1], shape.dim[2]));
+        need(sn_generate(&decoder, &g, 1, 1, &start, NULL, NULL, &out));
+        (void)printf("{\"seconds\":%.6f,\"tokens\":[", now() - from);
+        for (int64_t i = 0; i < out.n; i++) (void)printf("%s%d", i ? "," : "", out.tokens[i]);
+        (void)printf("]}\n");
+        sn_free(out.tokens);
+    }
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} rows[] = {{"encode", row_encode}, {"train", row_train}, {"write", row_write}};
+} rows[] = {{"encode", row_encode}, {"train", row_train}, {"write", row_write}, {"caption", row_caption}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; argc > 1 && i < sizeof rows / sizeof *rows; i++)

@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 
+import models
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 TICK = os.sysconf('SC_CLK_TCK')
@@ -149,6 +151,12 @@ class Bench:
 
     def peer(self, *arguments):
         return Worker([self.python, os.path.join(HERE, 'peer_torch.py'), *map(str, arguments)])
+
+    def ours_models(self, *arguments):
+        return Worker([os.path.join(self.options.build, 'bench_models'), *map(str, arguments)])
+
+    def peer_models(self, *arguments):
+        return Worker([self.python, os.path.join(HERE, 'peer_models.py'), *map(str, arguments)])
 
     def cnn_settings(self, mode, precision):
         """Settings of the peer; the default one is measured beside both precisions."""
@@ -392,7 +400,7 @@ def find_python():
 
 
 ROWS = {'cnn_step': Bench.cnn_step, 'cnn_forward': Bench.cnn_forward, 'vqa': Bench.vqa, 'images': Bench.images,
-        'start': Bench.start, 'memory': Bench.memory}
+        'start': Bench.start, 'memory': Bench.memory, **{name: (lambda b, n=name: models.row(b, n, measure, summary)) for name in models.ROWS}}
 
 
 def main():
@@ -407,6 +415,7 @@ def main():
     parser.add_argument('--epochs', type=int, default=6, help='of the easy_vqa recipe')
     parser.add_argument('--data', default=os.path.join(ROOT, '..', 'shared', 'data'))
     parser.add_argument('--precision', default='f32,auto', help='of ours')
+    parser.add_argument('--models', default=os.path.join(ROOT, '..', 'models'), help='made by tools/full_models.py')
     parser.add_argument('--json')
     options = parser.parse_args()
     options.json = options.json or os.path.join(options.build, 'bench.json')
