@@ -79,24 +79,23 @@ static void text_end(form *f, const json_t *answer) {
     if (!f->times) putc('\n', f->to);
 }
 
+static void subtitle(FILE *to, const json_t *segment, char point, bool marked) {
+    put_time(to, seconds_of(segment, "start"), point, true);
+    fputs(" --> ", to);
+    put_time(to, seconds_of(segment, "end"), point, true);
+    putc('\n', to);
+    put_words(to, segment, marked);
+    fputs("\n\n", to);
+}
+
 static void srt_part(form *f, const json_t *segment) {
     fprintf(f->to, "%zu\n", f->parts + 1);
-    put_time(f->to, seconds_of(segment, "start"), ',', true);
-    fputs(" --> ", f->to);
-    put_time(f->to, seconds_of(segment, "end"), ',', true);
-    putc('\n', f->to);
-    put_words(f->to, segment, false);
-    fputs("\n\n", f->to);
+    subtitle(f->to, segment, ',', false);
 }
 
 static void vtt_begin(form *f) { fputs("WEBVTT\n\n", f->to); }
 static void vtt_part(form *f, const json_t *segment) {
-    put_time(f->to, seconds_of(segment, "start"), '.', true);
-    fputs(" --> ", f->to);
-    put_time(f->to, seconds_of(segment, "end"), '.', true);
-    putc('\n', f->to);
-    put_words(f->to, segment, true);
-    fputs("\n\n", f->to);
+    subtitle(f->to, segment, '.', true);
 }
 
 static void json_end(form *f, const json_t *answer) {
