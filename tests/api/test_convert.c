@@ -1,30 +1,21 @@
 /* convert: from a C program; every allocation may fail, and then nothing is left behind. */
-#include "test.h"
+#include "folder.h"
 
 #include <dirent.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "params/safetensors.h"
 
 #define GOLDEN SN_TEST_ROOT "/golden/torch/"
-static char folder[64];
 
 static int set_up(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "convert-test-%ld", (long)getpid());
-    if (sn_remove_tree(folder) != SN_OK || sn_make_directory(folder) != SN_OK || chdir(folder) != 0) return -1;
+    if (enter_folder(state)) return -1;
     sn_bytes bytes;
     const char config[] = "{\"model_type\": \"x\", \"dtype\": \"float32\"}";
     if (sn_make_directory("in") != SN_OK || sn_file_read(GOLDEN "kinds.bin", 1 << 20, &bytes) != SN_OK) return -1;
     sn_status status = sn_file_write("in/pytorch_model.bin", bytes.data, bytes.size);
     sn_bytes_free(&bytes);
     return status == SN_OK && sn_file_write("in/config.json", config, sizeof config - 1) == SN_OK ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    return chdir("..") == 0 && sn_remove_tree(folder) == SN_OK ? 0 : -1;
 }
 
 static void numbers_stay_or_are_rounded(void **state) {
@@ -93,8 +84,8 @@ static void allocations_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(numbers_stay_or_are_rounded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(allocations_may_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(numbers_stay_or_are_rounded, set_up, leave_folder),
+        cmocka_unit_test_setup_teardown(allocations_may_fail, set_up, leave_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,8 @@
 /* hub names: found in the cache by their reference, or the download command is given. */
-#include "test.h"
-
-#include <unistd.h>
+#include "folder.h"
 
 #include "base/hub.h"
 
-static char folder[64];
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 
 static void put(const char *path, const char *text) {
@@ -16,9 +13,7 @@ static void put(const char *path, const char *text) {
 }
 
 static int set_up(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "hub-test-%ld", (long)getpid());
-    if (sn_remove_tree(folder) != SN_OK || sn_make_directory(folder) != SN_OK || chdir(folder) != 0) return -1;
+    if (enter_folder(state)) return -1;
     put("home/hub/models--org--some-model_1.0/refs/main", COMMIT "\n");
     put("home/hub/models--org--some-model_1.0/refs/v2", "fedc");
     put("home/hub/models--org--some-model_1.0/snapshots/" COMMIT "/config.json", "{}");
@@ -34,11 +29,6 @@ static int set_up(void **state) {
     (void)unsetenv("HF_HUB_CACHE");
     (void)unsetenv("HUGGINGFACE_HUB_CACHE");
     return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    return chdir("..") == 0 && sn_remove_tree(folder) == SN_OK ? 0 : -1;
 }
 
 static void finds(const char *name, const char *expected) {
@@ -101,9 +91,9 @@ static void allocations_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(names_are_found, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_not_there_is_said, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(allocations_may_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_are_found, set_up, leave_folder),
+        cmocka_unit_test_setup_teardown(what_is_not_there_is_said, set_up, leave_folder),
+        cmocka_unit_test_setup_teardown(allocations_may_fail, set_up, leave_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

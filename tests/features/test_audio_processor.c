@@ -1,8 +1,7 @@
 /* audio processors: chunks equal Transformers' Whisper to 1e-4; settings that cannot be are named. */
-#include "test.h"
+#include "folder.h"
 
 #include <math.h>
-#include <unistd.h>
 
 #include "features/audio_processor.h"
 #include "params/safetensors.h"
@@ -71,17 +70,12 @@ static void settings_are_read(void **state) {
 
 static void files_are_found(void **state) {
     (void)state;
-    char folder[64], path[128];
     sn_audio_processor p;
-    (void)snprintf(folder, sizeof folder, "audio-processor-test-%ld", (long)getpid());
-    assert_ok(sn_make_directory(folder));
     assert_fails(sn_audio_processor_read(folder, &p), SN_ERR_IO, "holds no preprocessor_config.json");
-    (void)snprintf(path, sizeof path, "%s/preprocessor_config.json", folder);
-    assert_ok(sn_file_write(path, "{\"feature_size\":128}", 20));
+    put_text("preprocessor_config.json", "{\"feature_size\":128}");
     assert_ok(sn_audio_processor_read(folder, &p));
     assert_int_equal(p.mel.mels, 128);
-    (void)snprintf(path, sizeof path, "%s/processor_config.json", folder);
-    assert_ok(sn_file_write(path, "{\"feature_extractor\":{\"feature_size\":64}}", 41));
+    put_text("processor_config.json", "{\"feature_extractor\":{\"feature_size\":64}}");
     assert_ok(sn_audio_processor_read(folder, &p));
     assert_int_equal(p.mel.mels, 64);
     sn_status status = SN_ERR_MEMORY;
@@ -92,14 +86,13 @@ static void files_are_found(void **state) {
         if (status != SN_OK) assert_int_equal(status, SN_ERR_MEMORY);
     }
     assert_ok(status);
-    assert_ok(sn_remove_tree(folder));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_equal_transformers),
         cmocka_unit_test(settings_are_read),
-        cmocka_unit_test(files_are_found),
+        cmocka_unit_test_setup_teardown(files_are_found, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

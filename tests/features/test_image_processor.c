@@ -1,7 +1,5 @@
 /* image processors: bits equal to Transformers', over synthetic pictures; settings that cannot be are named. */
-#include "test.h"
-
-#include <unistd.h>
+#include "folder.h"
 
 #include "features/image_processor.h"
 
@@ -150,38 +148,19 @@ static void impossible_pictures_are_refused(void **state) {
 
 /* ---- directories ---- */
 
-static char folder[64];
-
-static void put(const char *name, const char *text) {
-    char *path = sn_path_join(folder, name);
-    assert_ok(sn_file_write(path, text, strlen(text)));
-    sn_free(path);
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "processor-test-%ld", (long)getpid());
-    return sn_remove_tree(folder) == SN_OK && sn_make_directory(folder) == SN_OK ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return sn_remove_tree(folder) == SN_OK ? 0 : -1;
-}
-
 static void files_are_found(void **state) {
     (void)state;
     sn_image_processor p;
     assert_fails(sn_image_processor_read(folder, NULL, &p), SN_ERR_IO, "holds no preprocessor_config.json");
-    put("preprocessor_config.json", "{\"image_processor_type\":\"ViTImageProcessor\",\"size\":50}");
-    put("processor_config.json", "{\"processor_class\":\"X\"}"); /* nothing of pictures in it */
+    put_text("preprocessor_config.json", "{\"image_processor_type\":\"ViTImageProcessor\",\"size\":50}");
+    put_text("processor_config.json", "{\"processor_class\":\"X\"}"); /* nothing of pictures in it */
     assert_ok(sn_image_processor_read(folder, NULL, &p));
     assert_int_equal(p.height, 50);
-    put("processor_config.json", "{\"image_processor\":{\"image_processor_type\":\"CLIPImageProcessor\",\"size\":60}}");
+    put_text("processor_config.json", "{\"image_processor\":{\"image_processor_type\":\"CLIPImageProcessor\",\"size\":60}}");
     assert_ok(sn_image_processor_read(folder, NULL, &p));
     assert_int_equal(p.height, 60);
     assert_string_equal(sn_image_processor_type(&p), "CLIP");
-    put("processor_config.json", "{\"image_processor\":{\"image_processor_type\":\"CLIPImageProcessor\",\"size\":[]}}");
+    put_text("processor_config.json", "{\"image_processor\":{\"image_processor_type\":\"CLIPImageProcessor\",\"size\":[]}}");
     assert_fails(sn_image_processor_read(folder, NULL, &p), SN_ERR_FORMAT, "processor_config.json: \"size\"");
 }
 
@@ -202,7 +181,7 @@ static sn_status use_all(void) {
 
 static void allocations_may_fail(void **state) {
     (void)state;
-    put("preprocessor_config.json", "{\"image_processor_type\":\"CLIPImageProcessor\",\"size\":20,\"crop_size\":18}");
+    put_text("preprocessor_config.json", "{\"image_processor_type\":\"CLIPImageProcessor\",\"size\":20,\"crop_size\":18}");
     sn_status status = SN_ERR_MEMORY;
     long n = 0;
     while (status != SN_OK && n++ < 1000) {

@@ -1,8 +1,7 @@
 /* safetensors: reading good files, refusing broken ones by name, shards, writing, loading the store. */
-#include "test.h"
+#include "folder.h"
 
 #include <math.h>
-#include <unistd.h>
 
 #include "params/params.h"
 #include "params/safetensors.h"
@@ -195,27 +194,6 @@ static void floats_become_halves(void **state) {
 }
 
 /* ---- files ---- */
-
-static char folder[64];
-
-static const char *in_folder(const char *name) {
-    static char paths[4][128];
-    static int turn;
-    turn = (turn + 1) % 4;
-    (void)snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder, name);
-    return paths[turn];
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "safetensors-test-%ld", (long)getpid());
-    return sn_remove_tree(folder) == SN_OK && sn_make_directory(folder) == SN_OK ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return sn_remove_tree(folder) == SN_OK ? 0 : -1;
-}
 
 static const float numbers[6] = {1, -2, 3.5f, 0, 1e30f, -1e-30f};
 

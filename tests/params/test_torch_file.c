@@ -1,9 +1,6 @@
 /* torch files: both layouts against what torch itself flattened; hostile ones are refused by name; nothing runs. */
-#include "test.h"
+#include "folder.h"
 
-#include <unistd.h>
-
-#include "base/file.h"
 #include "params/safetensors.h"
 #include "params/torch_file.h"
 #include "params/weights.h"
@@ -11,10 +8,10 @@
 #define GOLDEN SN_TEST_ROOT "/golden/torch/"
 #define SEEDS SN_TEST_ROOT "/../fuzz/corpus/torch_file/"
 
-static sn_bytes bytes_of(const char *folder, const char *name, const char *end) {
+static sn_bytes bytes_of(const char *place, const char *name, const char *end) {
     char path[512];
     sn_bytes bytes;
-    (void)snprintf(path, sizeof path, "%s%s%s", folder, name, end);
+    (void)snprintf(path, sizeof path, "%s%s%s", place, name, end);
     assert_ok(sn_file_read(path, 1 << 20, &bytes));
     return bytes;
 }
@@ -153,32 +150,11 @@ static void prefixes_are_refused(void **state) {
 
 /* ---- directories ---- */
 
-static char folder[64];
-
-static const char *in_folder(const char *name) {
-    static char path[160];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 static void put(const char *name, const char *golden) {
     sn_bytes bytes = bytes_of(GOLDEN, golden, ".bin");
     assert_ok(sn_file_write(in_folder(name), bytes.data, bytes.size));
     sn_bytes_free(&bytes);
 }
-
-static int make_folder(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "torch-test-%ld", (long)getpid());
-    return sn_remove_tree(folder) == SN_OK && sn_make_directory(folder) == SN_OK ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return sn_remove_tree(folder) == SN_OK ? 0 : -1;
-}
-
-static void put_text(const char *name, const char *text) { assert_ok(sn_file_write(in_folder(name), text, strlen(text))); }
 
 static void directories_are_opened(void **state) {
     (void)state;
