@@ -232,7 +232,9 @@ typedef struct sn_trainer sn_trainer;
  * outlive the trainer. config keys:
  *   "targets" [names] (needed unless output_features), "inputs" [names], "exclude" [names],
  *   "types" {column: kind}, "encoders" {column: name}, "tasks" {column: name}, "image_encoder", "text_encoder",
- *   "audio_encoder", "fusion", "preset", "split_column", "group_column", "skip_broken", "output" (directory for
+ *   "audio_encoder" (a name, or the directory of a published model), "tune" ("frozen", "full", "lora"), "image_tune",
+ *   "text_tune", "audio_tune", "tune_rate", "layer_decay", "unfreeze", "lora_rank", "lora_alpha", "lora_dropout",
+ *   "lora_targets" [names], "lora_merge", "fusion", "preset", "split_column", "group_column", "skip_broken", "output" (directory for
  *   checkpoints and the finished model; "" for none), "overwrite", "threads", "precision", "seed", "epochs",
  *   "batch_size", "learning_rate", "compare_solo", and the blocks of the YAML file: "input_features", "combiner",
  *   "output_features", "preprocessing", "trainer", "defaults". */

@@ -1,0 +1,82 @@
+# Published models as encoders: frozen, tuned, adapted; from flags and from a config file; used afterwards like any model.
+. ./lib.sh
+models=$here/../golden/transfer
+cd "$work" || exit 1
+make_table train.csv 48
+make_table test.csv 12
+flags="--inputs image,text --threads 1 --precision f32 --batch-size 8"
+
+code 0 train train.csv --target label $flags --text-encoder "$models/bert" --image-encoder "$models/vit" --epochs 5 -o frozen
+says '"text": encoded by the bert model in'
+says '"image": encoded by the vit model in'
+must test -f frozen/encoders/text/tokenizer.json
+must test -f frozen/encoders/image/preprocessor_config.json
+must grep -q '"tensors"\|"type": "pretrained"' frozen/config.json
+code 0 evaluate frozen test.csv --subsets
+says "image + text"
+code 0 predict frozen image=blue1.png
+says "label: "
+code 0 predict frozen test.csv --json
+must test "$(grep -c '"targets":{"label":{"value":' out)" = 12
+code 0 verify frozen
+says "the same numbers"
+code 0 features frozen test.csv -o features.safetensors
+code 0 info frozen
+says "pretrained"
+code 0 embed frozen/encoders/text "a small red tower"
+
+# ---- the same again, byte for byte
+code 0 train train.csv --target label $flags --text-encoder "$models/bert" --image-encoder "$models/vit" --epochs 5 -o again --quiet
+must cmp frozen/model.safetensors again/model.safetensors
+
+# ---- tuned and adapted, one column each; then stopped and resumed
+code 0 train train.csv --target label $flags --text-encoder "$models/gpt2" --image-encoder "$models/resnet" --text-tune lora \
+    --lora-rank 2 --lora-alpha 4 --image-tune full --layer-decay 0.8 --unfreeze 1 --tune-rate 0.5 --epochs 3 -o tuned --quiet
+must test -f tuned/encoders/text/adapter_model.safetensors
+must test ! -f tuned/encoders/image/adapter_model.safetensors
+must grep -q '"r": 2' tuned/encoders/text/adapter_config.json
+must grep -q '"c_attn"' tuned/encoders/text/adapter_config.json
+code 0 verify tuned
+says "the same numbers"
+code 0 predict tuned "text=red things"
+code 0 train train.csv --target label $flags --text-encoder "$models/bert" --tune lora --lora-targets query,key,value --lora-merge --epochs 2 \
+    -o merged --quiet
+must test ! -f merged/encoders/text/adapter_config.json
+code 0 verify merged
+
+# ---- a config file says the same, per column
+cat >own.yaml <<END
+targets: [label]
+inputs: [text, image]
+input_features:
+  - name: text
+    preprocessing: {max_length: 8}
+    encoder: {type: $models/clip, tune: full, tune_rate: 0.1, layer_decay: 0.5}
+  - name: image
+    encoder: {type: $models/vit, tune: frozen, pooling: mean}
+threads: 1
+precision: f32
+epochs: 2
+batch_size: 8
+END
+code 0 train train.csv --config own.yaml -o own --quiet
+must grep -q '"max_length": 8' own/config.json
+must grep -q '"layer_decay": 0.5' own/config.json
+must test -f own/encoders/image/model.safetensors
+code 0 verify own
+
+# ---- what cannot be
+code 2 train train.csv --target label $flags --text-encoder "$models/vit" -o no
+says "a model of type vit does not take texts"
+code 2 train train.csv --target label $flags --text-encoder lsmt -o no
+says 'unknown text encoder "lsmt"'
+code 1 train train.csv --target label $flags --text-encoder nobody/nothing -o no
+says "hf download nobody/nothing"
+code 2 train train.csv --target label $flags --text-encoder "$models/bert" --tune half -o no
+code 2 train train.csv --target label $flags --text-encoder "$models/bert" --lora-rank 0 -o no
+says '"lora_rank" must be'
+must test ! -e no
+rm -r frozen/encoders/image
+code 1 predict frozen image=blue1.png
+says "encoders/image"
+finish
