@@ -198,6 +198,7 @@ int cli_bench(const cli_args *args);
 int cli_embed(const cli_args *args);
 int cli_caption(const cli_args *args);
 int cli_ask(const cli_args *args);
+int cli_classify(const cli_args *args);
 int cli_transcribe(const cli_args *args);
 int cli_generate(const cli_args *args);
 int cli_tokenize(const cli_args *args);

@@ -175,6 +175,10 @@ typedef struct sn_listener {
  *                 as ViLT, with "top":[[answer,score]…], best first, option "top" (5) of them; VisualBERT needs
  *                 "regions": a .safetensors or .npy file of features [R,V] (for each picture by its file's name, or one
  *                 alone), or the directory of an image model whose grid they are
+ *   "classify"    a picture or a text -> {"label","score","top":[[label,score]…]} with "image" (its file) or "text"; score:
+ *                 a probability, or for SigLIP and classes of which several may hold, each by itself. options: "labels"
+ *                 ([texts]: the classes, of a model that compares pictures with texts; others have their own),
+ *                 "template" ("a photo of a {}"), "top" (5), "batch_size" (16)
  *   "transcribe"  a sound -> {"text","seconds","segments":[{"id","start","end","text","tokens":[ids],"temperature",
  *                 "avg_logprob","compression_ratio","no_speech_prob"}],"language","language_probability","audio"} (times
  *                 in seconds; language as far as the model knows several). options: "language" (its code; absent: it is

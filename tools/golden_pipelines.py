@@ -220,6 +220,34 @@ def siglip(out, name):
             tokenizer, T.SiglipImageProcessorPil(size={"height": 12, "width": 12}), padding="max_length")
 
 
+KINDS = ["cat", "dog", "naïve bird"]
+
+
+def classes(out, name, make, processor=None, several=False):
+    """A head of classes: over pictures with a processor, else over texts."""
+    torch.manual_seed(13)
+    tokenizer = None if processor else word_pieces()
+    model = lively(make({"id2label": dict(enumerate(KINDS)), "label2id": {l: i for i, l in enumerate(KINDS)},
+                         "problem_type": "multi_label_classification" if several else "single_label_classification"}, tokenizer))
+    folder = os.path.join(out, name)
+    model.save_pretrained(folder)
+    (processor or tokenizer).save_pretrained(folder)
+    items = list(pictures(out).values()) if processor else TEXTS
+    rows = []
+    with torch.no_grad():
+        for item in items:
+            given = processor(item, return_tensors="pt") if processor else tokenizer(item, truncation=True, max_length=24, return_tensors="pt")
+            logits = model(**given).logits[0]
+            rows.append((logits.sigmoid() if several else logits.softmax(0)).tolist())
+    write(os.path.join(out, name + ".json"), {**({"images": list(PICTURES)} if processor else {"texts": TEXTS}), "labels": KINDS, "probabilities": rows})
+
+
+def classes_resnet(out, name):
+    classes(out, name, lambda heads, t: T.ResNetForImageClassification(T.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1],
+                                                                                      layer_type="basic", **heads)),
+            T.ViTImageProcessorPil(size={"height": 32, "width": 32}))
+
+
 BEAMS = {"num_beams": 4, "max_length": 12}
 QUESTIONS = ["what colour is the circle?", "is it big", "one or two?"]
 
@@ -411,6 +439,13 @@ MAKERS = {
     "vit": small_vit,
     "captioner": captioner,
     "matcher": clip,
+    "classes_vit": lambda out, name: classes(out, name, lambda heads, t: T.ViTForImageClassification(T.ViTConfig(**IMAGE, **heads)),
+                                             T.ViTImageProcessorPil(size={"height": 12, "width": 12})),
+    "classes_dinov2": lambda out, name: classes(out, name, lambda heads, t: T.Dinov2ForImageClassification(T.Dinov2Config(**{**IMAGE, "mlp_ratio": 2}, **heads)),
+                                                T.ViTImageProcessorPil(size={"height": 12, "width": 12}), several=True),
+    "classes_resnet": classes_resnet,
+    "classes_bert": lambda out, name: classes(out, name, lambda heads, t: T.BertForSequenceClassification(
+        T.BertConfig(**TEXT, vocab_size=len(t), **heads))),
     "matcher_chinese": chinese_clip,
     "matcher_sigmoid": siglip,
     "blip_captioner": lambda out, name: blip(out, name, T.BlipForConditionalGeneration, "old"),

@@ -3,10 +3,7 @@
  *
  *   pixels [1,H,W,3] or regions [1,R,V], ids [1,T] -> encoder [1,T,E] -> decoder with its cache -> text
  *                                                  -> scores [1,C] -> the best of config.json's id2label */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "pipelines/choices.h"
 #include "pipelines/regions.h"
 #include "pipelines/text_out.h"
 
@@ -92,35 +89,13 @@ static sn_status write_answer(asking *a, size_t i, const question *q, json_t **o
 
 /* ---- choosing ---- */
 
-typedef struct choice { int64_t index; float score; } choice;
-static int by_score(const void *a, const void *b) {
-    const choice *x = a, *y = b;
-    if (x->score > y->score || x->score < y->score) return x->score > y->score ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
-}
-
-static json_t *label(const sn_pipeline *p, int64_t index) {
-    char key[32];
-    (void)snprintf(key, sizeof key, "%lld", (long long)index);
-    json_t *text = json_object_get(json_object_get(sn_pretrained_config(p->model)->json, "id2label"), key);
-    return json_is_string(text) ? json_incref(text) : json_sprintf("LABEL_%s", key);
-}
-
 static sn_status choose_answer(asking *a, const question *q, json_t **out) {
     sn_result r;
+    json_t *top;
     SN_TRY(sn_work_run(a->call->work, &q->feed, score_names, &r));
-    int64_t n = r.shape.dim[1], most = a->top < n ? a->top : n;
-    for (int64_t k = 0; k < n; k++)
-        if (!isfinite(r.data[k])) SN_FAIL(SN_ERR_NUMERIC, "the score of answer %lld is not finite", (long long)k + 1);
-    choice *all = n > 0 ? sn_alloc((size_t)n, sizeof *all) : NULL;
-    json_t *top = json_array();
-    for (int64_t k = 0; all && k < n; k++) all[k] = (choice){k, r.data[k]};
-    if (all) qsort(all, (size_t)n, sizeof *all, by_score);
-    for (int64_t k = 0; all && k < most; k++)
-        (void)json_array_append_new(top, json_pack("[o, f]", label(a->call->p, all[k].index), (double)all[k].score));
-    *out = all && top ? json_pack("{s:o, s:f, s:O}", "answer", label(a->call->p, all[0].index), "score", (double)all[0].score, "top", top) : NULL;
-    json_decref(top);
-    sn_free(all);
+    SN_TRY(sn_choices_top(a->call->p, NULL, r.data, r.shape.dim[1], a->top, &top));
+    const json_t *best = json_array_get(top, 0);
+    *out = json_pack("{s:O, s:O, s:o}", "answer", json_array_get(best, 0), "score", json_array_get(best, 1), "top", top);
     return *out ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
 }
 

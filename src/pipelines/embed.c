@@ -108,7 +108,8 @@ static sn_status texts(embedding *e) {
 
 /* ---- pictures ---- */
 
-static sn_status picture_batch(embedding *e, const sn_pictures *pictures, const size_t *items, int64_t n) {
+static sn_status picture_batch(void *context, const sn_pictures *pictures, const size_t *items, int64_t n) {
+    embedding *e = context;
     sn_result r;
     sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = n, .height = pictures->height, .width = pictures->width}, .pixels = pictures->values};
     SN_TRY(sn_work_run(e->call->work, &feed, image_names, &r));
@@ -121,41 +122,14 @@ static sn_status picture_batch(embedding *e, const sn_pictures *pictures, const 
     return SN_OK;
 }
 
-/* Pictures of one size are batched as they come. */
+static sn_status item_failed(void *context, size_t i, sn_status status) {
+    embedding *e = context;
+    for (size_t k = 0; k < e->width; k++) e->vectors[i * e->width + k] = NAN;
+    return sn_call_item_failed(e->call, i, status);
+}
+
 static sn_status pictures(embedding *e) {
-    sn_call *call = e->call;
-    sn_pictures all = {0};
-    size_t *items = sn_alloc((size_t)e->batch, sizeof *items);
-    int64_t n = 0;
-    sn_status status = items ? SN_OK : SN_ERR_MEMORY;
-    for (size_t i = 0; status == SN_OK && i < call->n; i++) {
-        sn_pictures one;
-        status = sn_pictures_make(call, i, 1, &one);
-        if (status != SN_OK) {
-            for (size_t k = 0; k < e->width; k++) e->vectors[i * e->width + k] = NAN;
-            status = sn_call_item_failed(call, i, status);
-            continue;
-        }
-        if (n && (n == e->batch || one.height != all.height || one.width != all.width)) {
-            status = picture_batch(e, &all, items, n);
-            n = 0;
-        }
-        if (status == SN_OK && (!n && (one.one != all.one || !all.values))) {
-            sn_pictures_free(&all);
-            all.values = sn_alloc((size_t)e->batch, one.one * sizeof *all.values);
-            if (!all.values) status = SN_ERR_MEMORY;
-        }
-        if (status == SN_OK) {
-            all.height = one.height, all.width = one.width, all.one = one.one;
-            memcpy(all.values + (size_t)n * one.one, one.values, one.one * sizeof *one.values);
-            items[n++] = i;
-        }
-        sn_pictures_free(&one);
-    }
-    if (status == SN_OK && n) status = picture_batch(e, &all, items, n);
-    sn_pictures_free(&all);
-    sn_free(items);
-    return status;
+    return sn_pictures_all(e->call, &(sn_picture_batches){e->batch, picture_batch, item_failed, e});
 }
 
 /* ---- sounds ---- */
@@ -192,9 +166,7 @@ static sn_status sounds(embedding *e) {
     sn_status status = chunk && sum ? SN_OK : SN_ERR_MEMORY;
     for (size_t i = 0; status == SN_OK && i < call->n; i++) {
         status = sound(e, i, chunk, sum);
-        if (status == SN_OK) continue;
-        for (size_t k = 0; k < e->width; k++) e->vectors[i * e->width + k] = NAN;
-        status = sn_call_item_failed(call, i, status);
+        if (status != SN_OK) status = item_failed(e, i, status);
     }
     sn_free(chunk);
     sn_free(sum);

@@ -47,6 +47,15 @@ typedef struct sn_pictures {
 /* The pictures of items [first, first + n), resized, cropped and normalised as the model's processor does. */
 sn_status sn_pictures_make(const sn_call *call, size_t first, size_t n, sn_pictures *out);
 void sn_pictures_free(sn_pictures *p);
+/* All items' pictures, in batches of one size in the order of the items. run: of `items` [n]; failed: of an item whose
+ * picture cannot be had, after those before it have run, with its error recorded. What they fail with ends it. */
+typedef struct sn_picture_batches {
+    int64_t most; /* pictures of a batch */
+    sn_status (*run)(void *context, const sn_pictures *pictures, const size_t *items, int64_t n);
+    sn_status (*failed)(void *context, size_t item, sn_status status);
+    void *context;
+} sn_picture_batches;
+sn_status sn_pictures_all(const sn_call *call, const sn_picture_batches *to);
 
 /* ---- sounds: sounds.c ---- */
 /* The item's sound, decoded or copied, mono at `rate`; sn_audio_free. */

@@ -52,3 +52,56 @@ sn_status sn_pictures_make(const sn_call *call, size_t first, size_t n, sn_pictu
     }
     return SN_OK;
 }
+
+/* ---- batches ---- */
+
+typedef struct gathering {
+    const sn_call *call;
+    const sn_picture_batches *to;
+    sn_pictures all;
+    size_t *items;
+    int64_t n;
+} gathering;
+
+static sn_status flush(gathering *g) {
+    int64_t n = g->n;
+    g->n = 0;
+    return n ? g->to->run(g->to->context, &g->all, g->items, n) : SN_OK;
+}
+
+static sn_status keep(gathering *g, size_t i, const sn_pictures *one) {
+    sn_pictures *all = &g->all;
+    if (!g->n && (one->one != all->one || !all->values)) {
+        sn_pictures_free(all);
+        all->values = sn_alloc((size_t)g->to->most, one->one * sizeof *all->values);
+        if (!all->values) return SN_ERR_MEMORY;
+    }
+    all->height = one->height, all->width = one->width, all->one = one->one;
+    memcpy(all->values + (size_t)g->n * one->one, one->values, one->one * sizeof *one->values);
+    g->items[g->n++] = i;
+    return SN_OK;
+}
+
+static sn_status add(gathering *g, size_t i) {
+    sn_pictures one;
+    sn_status status = sn_pictures_make(g->call, i, 1, &one);
+    if (status != SN_OK && g->n) {
+        SN_TRY(flush(g));
+        status = sn_pictures_make(g->call, i, 1, &one); /* its error is the last one again */
+    }
+    if (status != SN_OK) return g->to->failed(g->to->context, i, status);
+    if (g->n == g->to->most || (g->n && (one.height != g->all.height || one.width != g->all.width))) status = flush(g);
+    if (status == SN_OK) status = keep(g, i, &one);
+    sn_pictures_free(&one);
+    return status;
+}
+
+sn_status sn_pictures_all(const sn_call *call, const sn_picture_batches *to) {
+    gathering g = {.call = call, .to = to, .items = sn_alloc((size_t)to->most, sizeof *g.items)};
+    sn_status status = g.items ? SN_OK : SN_ERR_MEMORY;
+    for (size_t i = 0; status == SN_OK && i < call->n; i++) status = add(&g, i);
+    if (status == SN_OK) status = flush(&g);
+    sn_pictures_free(&g.all);
+    sn_free(g.items);
+    return status;
+}

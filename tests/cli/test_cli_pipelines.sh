@@ -89,6 +89,18 @@ exact transcribe_several_one_file 2 transcribe listener voice.wav tone.wav -o al
 exact transcribe_language 2 transcribe listener voice.wav --language xx
 exact transcribe_cannot 1 transcribe gpt2 voice.wav
 exact transcribe_missing 1 transcribe listener gone.wav
+cp -r "$golden"/classes_vit "$golden"/classes_bert .
+printf 'red square\nblue circle\n\ngreen\n' >labels
+exact classify_labels 0 classify matcher p1.png --labels "red square,blue circle,green" --top 2 --precision f32
+exact classify_file 0 classify matcher p1.png p2.png p3.png --labels-file labels --template "one {}" --precision f32
+exact classify_own 0 classify classes_vit p1.png --top 2 --precision f32
+exact classify_texts 0 classify classes_bert "a red square" blue --precision f32
+code 1 classify classes_vit p1.png gone.png p2.png --json
+says '{"schema":1,"item":2,"error":{"code":"io",'
+says '"image":"p2.png"'
+exact classify_no_labels 2 classify matcher p1.png
+exact classify_own_labels 2 classify classes_vit p1.png --labels a,b
+exact classify_cannot 1 classify gpt2 a
 exact embed_which_kind 2 embed matcher p1.png
 code 0 embed matcher p1.png p2.png --kind image -o m.npy -q
 code 0 embed matcher "red square" --kind text --prompt "a photo of a "

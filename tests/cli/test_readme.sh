@@ -11,6 +11,7 @@ golden=$here/../golden # tiny models in the place of published ones
 cp -r "$golden/pipelines/listener" whisper-base
 cp -r "$golden/pipelines/captioner" vit-gpt2
 cp -r "$golden/pipelines/blip_asker" blip-vqa
+cp -r "$golden/pipelines/matcher" clip
 cp -r "$golden/pipelines/sentences" all-MiniLM-L6-v2
 cp "$golden/audio/voice.wav" talk.mp3
 cp photos/red1.png photo.jpg

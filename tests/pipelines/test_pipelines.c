@@ -433,6 +433,86 @@ static void both_sides_equal_the_reference(void **state) {
     both_sides_equal("matcher_sigmoid"); /* its texts are read with their padding */
 }
 
+/* Probabilities equal the reference's, best first, for every row; several batches. */
+static void classes_equal(const char *name, const char *options) {
+    golden g;
+    json_t *one;
+    char files[MOST][512];
+    size_t i;
+    open_golden(name, &g);
+    const json_t *labels = json_object_get(g.root, "labels"), *rows = json_object_get(g.root, "probabilities");
+    json_array_foreach(json_object_get(g.root, "images"), i, one) {
+        (void)snprintf(files[i], sizeof files[i], ROOT "%s", json_string_value(one));
+        g.items[g.n++] = (sn_item){.file = files[i]};
+    }
+    assert_true(g.n >= 3);
+    json_t *all = json_array();
+    sn_listener listener = {.result = keep_all, .context = all};
+    assert_ok(sn_pipeline_run(g.p, "classify", g.items, g.n, options, &listener));
+    assert_int_equal(json_array_size(all), g.n);
+    for (i = 0; i < g.n; i++) {
+        const json_t *answer = json_array_get(all, i), *top = json_object_get(answer, "top"), *row = json_array_get(rows, i);
+        double before = INFINITY;
+        size_t n = json_array_size(labels), k;
+        assert_int_equal(json_integer_value(json_object_get(answer, "item")), i + 1);
+        assert_int_equal(json_array_size(top), n);
+        assert_true(json_equal(json_object_get(answer, "label"), json_array_get(json_array_get(top, 0), 0)));
+        json_array_foreach(top, k, one) {
+            double p = json_number_value(json_array_get(one, 1));
+            size_t l = 0;
+            while (l < n && !json_equal(json_array_get(labels, l), json_array_get(one, 0))) l++;
+            assert_true(l < n && p <= before);
+            double want = json_number_value(json_array_get(row, l));
+            if (!(fabs(p - want) <= 1e-4)) fail_msg("%s, item %zu, %s: %g, not %g", name, i, json_string_value(json_array_get(one, 0)), p, want);
+            before = p;
+        }
+    }
+    json_decref(all);
+    close_golden(&g);
+}
+
+static void classes_equal_the_reference(void **state) {
+    (void)state;
+    static const char labels[] = "{\"labels\":[\"red square\",\"blue circle\",\"green\"],\"template\":\"a photo of a {}\",\"batch_size\":2}";
+    static const char *const learned[] = {"classes_vit", "classes_dinov2", "classes_resnet", "classes_bert"};
+    classes_equal("matcher", labels);
+    classes_equal("matcher_chinese", labels);
+    classes_equal("matcher_sigmoid", labels);
+    for (size_t i = 0; i < sizeof learned / sizeof *learned; i++) {
+        classes_equal(learned[i], NULL);
+        classes_equal(learned[i], "{\"batch_size\":2}");
+    }
+}
+
+static void wrong_classes_are_named(void **state) {
+    (void)state;
+    golden g;
+    char *text;
+    json_t *all = json_array();
+    sn_listener listener = {.result = keep_all, .context = all};
+    sn_item items[3] = {{.file = ROOT "p1.png"}, {.file = ROOT "gone.png"}, {.file = ROOT "p2.png"}};
+    open_golden("matcher", &g);
+    assert_fails(sn_pipeline_answer(g.p, "classify", items, NULL, &text), SN_ERR_USAGE, "needs the classes");
+    assert_fails(sn_pipeline_answer(g.p, "classify", items, "{\"labels\":[\"a\",\"\"]}", &text), SN_ERR_USAGE, "not empty");
+    assert_fails(sn_pipeline_answer(g.p, "classify", items, "{\"labels\":[\"a\"],\"template\":\"a photo\"}", &text), SN_ERR_USAGE, "expected {}");
+    assert_fails(sn_pipeline_run(g.p, "classify", items, 3, "{\"labels\":[\"a\",\"b\"]}", &listener), SN_ERR_IO, "item 2");
+    assert_int_equal(json_array_size(all), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(json_integer_value(json_object_get(json_array_get(all, i), "item")), i + 1);
+        assert_int_equal(json_object_get(json_array_get(all, i), "error") != NULL, i == 1);
+    }
+    close_golden(&g);
+    json_decref(all);
+    open_golden("classes_vit", &g);
+    assert_fails(sn_pipeline_answer(g.p, "classify", items, "{\"labels\":[\"a\"]}", &text), SN_ERR_USAGE, "\"labels\": this model chooses");
+    items[0] = (sn_item){.text = "a", .bytes = 1};
+    assert_fails(sn_pipeline_answer(g.p, "classify", items, NULL, &text), SN_ERR_USAGE, "item 1: this model classifies pictures");
+    close_golden(&g);
+    open_golden("gpt2", &g);
+    assert_fails(sn_pipeline_answer(g.p, "classify", items, NULL, &text), SN_ERR_UNSUPPORTED, "cannot do classify");
+    close_golden(&g);
+}
+
 static void files_of_vectors(void **state) {
     (void)state;
     const char *path = "pipelines_test.safetensors", *npy = "pipelines_test.npy";
@@ -461,6 +541,7 @@ int main(void) {
         cmocka_unit_test(text_equals_the_reference),    cmocka_unit_test(captions_equal_the_reference),
         cmocka_unit_test(answers_equal_the_reference),  cmocka_unit_test(choices_equal_the_reference), cmocka_unit_test(regions_equal_the_reference),
         cmocka_unit_test(captions_in_batches),
-        cmocka_unit_test(both_sides_equal_the_reference), cmocka_unit_test(files_of_vectors)};
+        cmocka_unit_test(both_sides_equal_the_reference), cmocka_unit_test(classes_equal_the_reference),
+        cmocka_unit_test(wrong_classes_are_named),      cmocka_unit_test(files_of_vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
