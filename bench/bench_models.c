@@ -3,6 +3,7 @@
  *   bench_models encode MODEL PRECISION THREADS picture|text|sound ROWS [STEPS]
  *   bench_models train  MODEL PRECISION THREADS picture|text ROWS [STEPS]   a step with AdamW, loss the mean of squares
  *   bench_models write  MODEL PRECISION THREADS PROMPT NEW ROWS             a decoder alone, or behind an encoder
+ *   bench_models embed MODEL PRECISION THREADS TEXTS       a line each; pooled as the model's files say
  *   bench_models caption MODEL PRECISION THREADS BEAMS LENGTH
  *
  * Prints {"ready":true}, then answers one JSON line for each line on stdin: "run" or "profile" (to stderr too). Inputs
@@ -17,6 +18,7 @@
 #include "base/parallel.h"
 #include "bench.h"
 #include "models/decode.h"
+#include "sensorium.h"
 #include "train/optimiser.h"
 
 static float number(size_t i) { return (float)(i * 2654435761u % 1000) / 500.0f - 1.0f; }
@@ -290,10 +292,43 @@ static int row_caption(int argc, char **argv) {
     return 0;
 }
 
+/* Texts of a file, a line each, to vectors, as `sensorium embed` does it: tokens, batches, pooling. */
+static int row_embed(int argc, char **argv) {
+    char line[64], options[96];
+    if (argc != 4) return 2;
+    sn_pipeline *p;
+    size_t n = 0, room = 0, width;
+    sn_item *items = NULL;
+    FILE *file = fopen(argv[3], "r");
+    char *text = NULL;
+    size_t held = 0;
+    (void)snprintf(options, sizeof options, "{\"precision\":\"%s\",\"threads\":%d}", argv[1], atoi(argv[2]));
+    need(sn_pipeline_open(argv[0], options, &p));
+    for (ssize_t got; file && (got = getline(&text, &held, file)) > 0; n++) {
+        items = sn_grow(items, n, &room, sizeof *items);
+        if (!items) need(SN_ERR_MEMORY);
+        text[got - 1] = '\0';
+        items[n] = (sn_item){.text = sn_strdup(text), .bytes = (size_t)got - 1};
+    }
+    if (!n) need(sn_fail(SN_ERR_IO, "%s: no lines", argv[3]));
+    need(sn_pipeline_width(p, &width));
+    float *vectors = some(n, width * sizeof *vectors);
+    (void)printf("{\"ready\":true}\n");
+    while (hear(line, sizeof line)) {
+        double start = now(), sum = 0;
+        need(sn_pipeline_embed(p, items, n, NULL, NULL, vectors));
+        double seconds = now() - start;
+        for (size_t i = 0; i < n * width; i++) sum += fabs((double)vectors[i]);
+        (void)printf("{\"seconds\":%.6f,\"mean\":%.8f}\n", seconds, sum / (double)(n * width));
+    }
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} rows[] = {{"encode", row_encode}, {"train", row_train}, {"write", row_write}, {"caption", row_caption}};
+} rows[] = {{"encode", row_encode}, {"train", row_train}, {"write", row_write}, {"caption", row_caption},
+            {"embed", row_embed}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; argc > 1 && i < sizeof rows / sizeof *rows; i++)

@@ -4,12 +4,15 @@ A row is one kind of work; for each precision of ours the peers are those that o
 Runtime in f32 beside our f32; PyTorch in bf16 and under autocast, and ONNX Runtime again, beside `auto`.
 """
 import os
+import tempfile
 
 #  name: (title, work, model, arguments, peers beside f32, peers beside auto, what the answer's figure is)
 F32 = [('torch', 'f32'), ('onnx', 'f32')]
 AUTO = [('torch', 'bf16'), ('torch', 'autocast'), ('onnx', 'f32')]
 TORCH, TORCH_AUTO = F32[:1], AUTO[:2]
+TEXTS = '<texts>'  # 32 sentences of 4 to 31 words
 ROWS = {
+    'bert_mixed': ('BERT-base, 32 sentences of mixed length', 'embed', 'bert-base', TEXTS, F32, AUTO, 'seconds'),
     'vit_1': ('ViT-B/16, one picture', 'encode', 'vit-base', 'picture 1', F32, AUTO, 'seconds'),
     'vit_16': ('ViT-B/16, 16 pictures', 'encode', 'vit-base', 'picture 16', F32, AUTO, 'seconds'),
     'clip_1': ('CLIP B/32, one picture', 'encode', 'clip-vit-base-patch32', 'picture 1', F32, AUTO, 'seconds'),
@@ -29,12 +32,26 @@ ROWS = {
 }
 
 
+def sentences():
+    words = 'the people of this small town had never seen a river so wide and they said that it would rise again before winter'.split()
+    return [' '.join(words[(3 * i + k) % len(words)] for k in range(4 + i * 7 % 28)) for i in range(32)]
+
+
 def row(bench, name, measure, summary):
-    title, work, model, arguments, f32, auto, figure = ROWS[name]
-    place, threads = os.path.join(bench.options.models, model), bench.options.threads
+    model, arguments = ROWS[name][2:4]
+    place = os.path.join(bench.options.models, model)
     if not os.path.exists(os.path.join(place, 'model.safetensors')):
         print('%s: no %s (tools/full_models.py makes it), left out' % (name, place))
         return
+    with tempfile.NamedTemporaryFile('w', suffix='.txt') as file:
+        file.write('\n'.join(sentences()) + '\n')
+        file.flush()
+        measure_row(bench, name, place, arguments.replace(TEXTS, file.name), measure, summary)
+
+
+def measure_row(bench, name, place, arguments, measure, summary):
+    title, work, _, _, f32, auto, figure = ROWS[name]
+    threads = bench.options.threads
     for precision in bench.options.precision.split(','):
         workers = {'ours': bench.ours_models(work, place, precision, threads, *arguments.split())}
         for peer, dtype in (auto if precision == 'auto' else f32) if bench.python else ():

@@ -2,6 +2,7 @@
 
     peer_models.py torch encode MODEL DTYPE THREADS picture|text|sound ROWS [STEPS]
     peer_models.py onnx  encode MODEL f32   THREADS picture|text ROWS [STEPS]    (exported beside the model, once)
+    peer_models.py torch|onnx embed MODEL DTYPE THREADS TEXTS
     peer_models.py torch train  MODEL DTYPE THREADS picture|text ROWS [STEPS]
     peer_models.py torch write  MODEL DTYPE THREADS PROMPT NEW ROWS
     peer_models.py torch caption MODEL DTYPE THREADS BEAMS LENGTH
@@ -123,6 +124,62 @@ def encode_onnx(place, _, threads, kind, rows, steps=0):
     talk(run)
 
 
+def embed(place, threads, file, run_model):
+    """Texts to their mean hidden states, padded to the longest, as sentence encoders are used."""
+    import transformers
+    tokenizer = transformers.AutoTokenizer.from_pretrained(place)
+    with open(file, encoding='utf-8') as lines:
+        texts = lines.read().splitlines()
+
+    def run(_):
+        start = time.perf_counter()
+        given = tokenizer(texts, padding=True, return_tensors='np')
+        mask = given['attention_mask'].astype(numpy.float32)[..., None]
+        hidden = run_model(given['input_ids'], given['attention_mask'])
+        y = (hidden * mask).sum(1) / mask.sum(1)
+        return {'seconds': time.perf_counter() - start, 'mean': float(numpy.abs(y).mean())}
+    talk(run)
+
+
+def embed_torch(place, dtype, threads, file):
+    import torch
+    context = set_up(dtype, threads)
+    import transformers
+    transformers.logging.set_verbosity_error()
+    model = transformers.AutoModel.from_pretrained(place).eval()
+    model = model.bfloat16() if dtype == 'bf16' else model
+
+    def run_model(ids, mask):
+        with torch.inference_mode(), context:
+            return model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).last_hidden_state.float().numpy()
+    embed(place, threads, file, run_model)
+
+
+def embed_onnx(place, _, threads, path):
+    import onnxruntime
+    file = os.path.join(place, 'bench_embed.onnx')
+    if not os.path.exists(file):
+        import torch
+        import transformers
+        model = transformers.AutoModel.from_pretrained(place).eval()
+
+        class Hidden(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.model = model
+
+            def forward(self, ids, mask):
+                return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+        b, t = torch.export.Dim('b'), torch.export.Dim('t')
+        torch.onnx.export(Hidden().eval(), (torch.from_numpy(tokens(2, 16)), torch.ones(2, 16, dtype=torch.long)), file, dynamo=True,
+                          opset_version=18, verbose=False, dynamic_shapes=({0: b, 1: t}, {0: b, 1: t}))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = int(threads), 1
+    session = onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])
+    names = [i.name for i in session.get_inputs()]
+    embed(place, threads, path, lambda ids, mask: session.run(None, {names[0]: ids, names[1]: mask})[0])
+
+
 def train_torch(place, dtype, threads, kind, rows, steps=0):
     import torch
     context = set_up(dtype, threads)
@@ -195,6 +252,6 @@ def caption_torch(place, dtype, threads, beams, length):
     talk(run)
 
 
-ROWS = {('torch', 'encode'): encode_torch, ('onnx', 'encode'): encode_onnx, ('torch', 'train'): train_torch,
+ROWS = {('torch', 'embed'): embed_torch, ('onnx', 'embed'): embed_onnx, ('torch', 'encode'): encode_torch, ('onnx', 'encode'): encode_onnx, ('torch', 'train'): train_torch,
         ('torch', 'write'): write_torch, ('torch', 'caption'): caption_torch}
 ROWS[tuple(sys.argv[1:3])](*sys.argv[3:])
