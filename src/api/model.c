@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "base/directory.h"
 #include "base/hub.h"
+#include "models/backbone.h"
 #include "models/model_io.h"
 
 /* ---- load ---- */
@@ -37,8 +38,13 @@ static json_t *describe_inputs(const sn_model *m) {
     for (int p = 0; list && p < m->n_parts; p++)
         for (int k = 0; k < m->parts[p].n_features; k++) {
             const sn_feature *f = m->inputs[m->parts[p].features[k]];
-            (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", f->name, "kind", sn_kind_name(f->row->kind),
-                                                        "part", m->parts[p].name, "encoder", m->parts[p].encoder->name));
+            const struct sn_backbone *b = m->parts[p].backbone;
+            json_t *item = json_pack("{s:s, s:s, s:s, s:s}", "name", f->name, "kind", sn_kind_name(f->row->kind), "part", m->parts[p].name,
+                                     "encoder", m->parts[p].encoder->name);
+            if (item && b) (void)json_object_set_new(item, "model_type", json_string(sn_backbone_config(b)->page->model_type));
+            const json_t *tune = json_object_get(m->parts[p].options, "tune");
+            if (item && b) (void)json_object_set_new(item, "tune", tune ? json_incref((json_t *)(uintptr_t)tune) : json_string("frozen"));
+            (void)json_array_append_new(list, item);
         }
     return list;
 }

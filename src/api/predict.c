@@ -167,7 +167,7 @@ static sn_status need_target(const sn_model *m, const sn_table *table) {
     return sn_table_column(table, m->targets[0].feature->name, &column); /* fails, naming the columns there are */
 }
 
-static sn_status evaluate(const sn_model *m, const sn_dataset *d, int64_t batch, int64_t limit, bool subsets, json_t **out) {
+static sn_status evaluate(const sn_model *m, sn_dataset *d, int64_t batch, int64_t limit, bool subsets, json_t **out) {
     int64_t *rows = NULL, n = 0, unlabelled = 0, broken = 0;
     sn_exec *e = NULL;
     *out = NULL;
@@ -175,6 +175,7 @@ static sn_status evaluate(const sn_model *m, const sn_dataset *d, int64_t batch,
     if (status == SN_OK && !n)
         status = sn_fail(SN_ERR_FORMAT, "no row has a target that could be compared with");
     if (status == SN_OK) status = sn_exec_create(m, &e);
+    if (status == SN_OK) status = sn_encode_rows(e, d, rows, n);
     if (status == SN_OK) status = sn_evaluate_rows(e, d, rows, n, batch, 0, NULL, NULL, out);
     if (status == SN_OK) {
         int64_t all = sn_table_rows(sn_dataset_table(d));

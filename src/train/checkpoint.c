@@ -27,25 +27,31 @@ static sn_status in_work(const char *work, const char *file, char **out) {
     return *out ? SN_OK : SN_ERR_MEMORY;
 }
 
-static void exchange(float *a, float *b, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        float keep = a[i];
-        a[i] = b[i];
-        b[i] = keep;
-    }
-}
-
 /* What the run may change; the rest of a published encoder lies in its own directory. */
 static bool moves(void *model, int i) { return !sn_model_given(model, i); }
 
-/* The masters, or `best`, which takes the masters' place for the time of writing. */
-static sn_status save_weights(sn_trainer *t, const char *file, float *best) {
+/* Masters and best weights change places. */
+static void exchange(sn_trainer *t) {
+    sn_params *p = t->plan.model->params;
+    for (int i = 0; i < sn_params_count(p); i++) {
+        float *a = sn_params_data(p, i), *b = t->best + sn_params_offset(p, i);
+        if (!moves(t->plan.model, i)) continue;
+        for (int64_t k = 0; k < sn_shape_count(sn_params_shape(p, i)); k++) {
+            float keep = a[k];
+            a[k] = b[k];
+            b[k] = keep;
+        }
+    }
+}
+
+/* The masters, or the best weights, which takes the masters' place for the time of writing. */
+static sn_status save_weights(sn_trainer *t, const char *file, bool best) {
     char *path;
     sn_params *params = t->plan.model->params;
     SN_TRY(in_work(t->work, file, &path));
-    if (best) exchange(sn_params_flat(params), best, sn_params_total(params));
+    if (best) exchange(t);
     sn_status status = sn_params_save_some(params, path, NULL, moves, t->plan.model);
-    if (best) exchange(sn_params_flat(params), best, sn_params_total(params));
+    if (best) exchange(t);
     sn_free(path);
     return status;
 }
@@ -85,7 +91,7 @@ sn_status sn_checkpoint_write(sn_trainer *t) {
     (void)snprintf(weights, sizeof weights, "weights-%lld.safetensors", (long long)t->at.step);
     (void)snprintf(moments, sizeof moments, "moments-%lld.safetensors", (long long)t->at.step);
     (void)snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->data_hash);
-    SN_TRY(save_weights(t, weights, NULL));
+    SN_TRY(save_weights(t, weights, false));
     SN_TRY(in_work(t->work, moments, &path));
     sn_status status = sn_optimiser_save(t->optimiser, path);
     sn_free(path);
@@ -93,7 +99,7 @@ sn_status sn_checkpoint_write(sn_trainer *t) {
     if (t->best) {
         (void)snprintf(best, sizeof best, "best-%lld.safetensors", (long long)t->at.best_epoch);
         SN_TRY(in_work(t->work, best, &path));
-        if (!sn_file_exists(path)) status = save_weights(t, best, t->best);
+        if (!sn_file_exists(path)) status = save_weights(t, best, true);
         sn_free(path);
         SN_TRY(status);
     }
@@ -196,11 +202,8 @@ static sn_status read_into(sn_trainer *t, const json_t *tree) {
         t->history = json_deep_copy(history);
     }
     if (best[0]) {
-        size_t bytes = sn_params_total(t->plan.model->params) * sizeof(float);
         SN_TRY(load_weights(t, best));
-        t->best = sn_pages(bytes);
-        if (!t->best) return SN_ERR_MEMORY;
-        memcpy(t->best, sn_params_flat(t->plan.model->params), bytes);
+        SN_TRY(sn_trainer_keep_best(t));
     }
     SN_TRY(load_weights(t, weights));
     SN_TRY(in_work(t->work, moments, &path));

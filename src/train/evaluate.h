@@ -14,6 +14,8 @@ sn_status sn_predict_rows(sn_exec *e, const sn_dataset *d, const int64_t *rows, 
  * losses (may be NULL): [n] each row's loss, summed over the targets by their weights. */
 sn_status sn_evaluate_rows(sn_exec *e, const sn_dataset *d, const int64_t *rows, int64_t n, int64_t batch, unsigned without,
                            double *correct, double *losses, json_t **out);
+/* What published encoders say of these rows, once for all that will be asked about them (frozen.c). */
+sn_status sn_encode_rows(sn_exec *e, sn_dataset *d, const int64_t *rows, int64_t n);
 /* Adds "subsets" as the design says: all subsets up to 6 parts, else each alone, all but each, and all. */
 sn_status sn_evaluate_subsets(sn_exec *e, const sn_dataset *d, const int64_t *rows, int64_t n, int64_t batch, json_t *report);
 #endif

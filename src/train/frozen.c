@@ -19,9 +19,13 @@ enum { BATCH = 32 };
 static const size_t most_bytes = (size_t)2 << 30; /* of vectors in memory */
 
 typedef struct job {
-    sn_trainer *t;
+    sn_exec *exec;
+    const sn_model *m;
     sn_dataset *d;
     int part;
+    const int64_t *lists[2]; /* the rows that will be read */
+    int64_t sizes[2];
+    const atomic_bool *stop; /* NULL: nobody stops it */
     int64_t n, *cells, *rows; /* which cells, in order; and rows that have them */
     float *vectors;           /* of all cells of the dataset */
     bool *known;
@@ -59,15 +63,14 @@ static void mark(const job *j, const int64_t *rows, int64_t n, bool *wanted) {
     }
 }
 
-static sn_status choose_cells(job *j, bool learned, bool valid) {
+static sn_status choose_cells(job *j) {
     int64_t all = sn_dataset_cells(j->d, j->part);
     place *places = sn_alloc((size_t)all, sizeof *places);
     bool *wanted = sn_alloc((size_t)all, sizeof *wanted);
     j->cells = sn_alloc((size_t)all, sizeof *j->cells);
     j->rows = sn_alloc((size_t)all, sizeof *j->rows);
     sn_status status = places && wanted && j->cells && j->rows ? SN_OK : SN_ERR_MEMORY;
-    if (status == SN_OK && learned) mark(j, j->t->rows, j->t->n_rows, wanted);
-    if (status == SN_OK && valid) mark(j, j->t->valid_rows, j->t->n_valid, wanted);
+    for (int k = 0; status == SN_OK && k < 2; k++) mark(j, j->lists[k], j->sizes[k], wanted);
     for (int64_t i = 0; status == SN_OK && i < all; i++)
         if (wanted[i]) places[j->n++] = (place){i, sn_dataset_cell_length(j->d, j->part, i)};
     if (j->n) qsort(places, (size_t)j->n, sizeof *places, by_length);
@@ -85,7 +88,7 @@ static sn_status choose_cells(job *j, bool learned, bool valid) {
 static uint64_t mix(uint64_t hash, const void *bytes, size_t size) { return hash * 1099511628211u ^ sn_hash(bytes, size); }
 
 static sn_status make_key(job *j) {
-    const sn_model *m = j->t->plan.model;
+    const sn_model *m = j->m;
     const sn_part *part = &m->parts[j->part];
     char *options = json_dumps(part->options, JSON_COMPACT | JSON_SORT_KEYS);
     char *prepared = json_dumps(m->inputs[part->features[0]]->options, JSON_COMPACT | JSON_SORT_KEYS);
@@ -142,6 +145,8 @@ static sn_status write_file(const job *j) {
 
 /* ---- running the encoder ---- */
 
+static bool stopped(const job *j) { return j->stop && atomic_load(j->stop); }
+
 static sn_status run(job *j) {
     sn_batch_spec spec = {.raw = true, .without = ~(1u << j->part)};
     sn_loader *loader;
@@ -150,47 +155,54 @@ static sn_status run(job *j) {
     if (!j->n) return SN_OK;
     SN_TRY(sn_loader_create(j->d, j->rows, j->n, BATCH, &spec, &loader));
     sn_status status = SN_OK;
-    while (status == SN_OK && !atomic_load(&j->t->stop) && (status = sn_loader_next(loader, &b)) == SN_OK && b) {
+    while (status == SN_OK && !stopped(j) && (status = sn_loader_next(loader, &b)) == SN_OK && b) {
         const float *y;
-        status = sn_exec_encode(j->t->exec, j->part, b, &y);
+        status = sn_exec_encode(j->exec, j->part, b, &y);
         for (int64_t i = 0; status == SN_OK && i < b->n; i++) keep(j, done + i, y + (size_t)i * j->width);
         done += b->n;
         sn_batch_free(b);
-        if (j->tell) j->tell(j->context, j->t->plan.model->parts[j->part].name, done, j->n);
+        if (j->tell) j->tell(j->context, j->m->parts[j->part].name, done, j->n);
     }
     sn_loader_free(loader);
     return status;
 }
 
-static sn_status choose_file(job *j, bool valid) {
-    char name[64];
-    if (!j->t->work) return SN_OK;
-    (void)snprintf(name, sizeof name, "frozen-%d%s.safetensors", j->part, valid ? "-valid" : "");
-    j->file = sn_path_join(j->t->work, name);
-    return j->file ? SN_OK : SN_ERR_MEMORY;
-}
-
-static sn_status fill(job *j, bool learned, bool valid) {
+static sn_status fill(job *j) {
     int64_t all = sn_dataset_cells(j->d, j->part);
     size_t bytes;
-    j->width = (size_t)j->t->plan.model->parts[j->part].width;
+    j->width = (size_t)j->m->parts[j->part].width;
     if (!all) return SN_OK;
     if (sn_mul_overflow((size_t)all, j->width * sizeof(float), &bytes) || bytes > most_bytes) return SN_OK; /* it runs in every epoch then */
-    SN_TRY(choose_cells(j, learned, valid));
-    SN_TRY(choose_file(j, !learned));
-    SN_TRY(make_key(j));
+    SN_TRY(choose_cells(j));
+    if (j->file) SN_TRY(make_key(j));
     j->vectors = sn_alloc((size_t)all, j->width * sizeof(float));
     j->known = sn_alloc((size_t)all, sizeof *j->known);
     if (!j->vectors || !j->known) return SN_ERR_MEMORY;
     if (!read_file(j)) {
         SN_TRY(run(j));
-        if (atomic_load(&j->t->stop)) return SN_OK;
+        if (stopped(j)) return SN_OK;
         SN_TRY(write_file(j));
     }
     sn_dataset_use_vectors(j->d, j->part, j->vectors, j->known, (int64_t)j->width);
     j->vectors = NULL;
     j->known = NULL;
     return SN_OK;
+}
+
+/* One part of the run's rows; `valid`: the table of its own that holds the held-out ones. */
+static sn_status fill_for(sn_trainer *t, int part, bool valid, sn_encode_fn *tell, void *context) {
+    bool both = t->data == t->valid_data;
+    char name[64];
+    job j = {.exec = t->exec, .m = t->plan.model, .d = valid ? t->valid_data : t->data, .part = part, .stop = &t->stop, .tell = tell,
+             .context = context};
+    if (!valid) j.lists[0] = t->rows, j.sizes[0] = t->n_rows;
+    if (valid || both) j.lists[1] = t->valid_rows, j.sizes[1] = t->n_valid;
+    (void)snprintf(name, sizeof name, "frozen-%d%s.safetensors", part, valid ? "-valid" : "");
+    sn_status status = SN_OK;
+    if (t->work && !(j.file = sn_path_join(t->work, name))) status = SN_ERR_MEMORY;
+    if (status == SN_OK) status = fill(&j);
+    job_free(&j);
+    return status;
 }
 
 sn_status sn_trainer_encode(sn_trainer *t, sn_encode_fn *tell, void *context) {
@@ -200,15 +212,22 @@ sn_status sn_trainer_encode(sn_trainer *t, sn_encode_fn *tell, void *context) {
         sn_tuning tuning;
         if (!m->parts[p].backbone) continue;
         SN_TRY(sn_tuning_read(m->parts[p].options, &tuning));
-        for (int k = 0; sn_tuning_never(&tuning) && k < 2; k++) {
-            bool one = t->data == t->valid_data;
-            job j = {.t = t, .d = k ? t->valid_data : t->data, .part = p, .tell = tell, .context = context};
-            if (k && one) continue;
-            sn_status status = fill(&j, k == 0, k == 1 || one);
-            job_free(&j);
-            SN_TRY(status);
-        }
+        if (!sn_tuning_never(&tuning)) continue;
+        SN_TRY(fill_for(t, p, false, tell, context));
+        if (t->valid_data != t->data) SN_TRY(fill_for(t, p, true, tell, context));
     }
     t->encoded = !atomic_load(&t->stop);
+    return SN_OK;
+}
+
+sn_status sn_encode_rows(sn_exec *e, sn_dataset *d, const int64_t *rows, int64_t n) {
+    const sn_model *m = sn_exec_model(e);
+    for (int p = 0; p < m->n_parts; p++) {
+        job j = {.exec = e, .m = m, .d = d, .part = p, .lists = {rows}, .sizes = {n}};
+        if (!m->parts[p].backbone) continue;
+        sn_status status = fill(&j);
+        job_free(&j);
+        SN_TRY(status);
+    }
     return SN_OK;
 }

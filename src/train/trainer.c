@@ -148,17 +148,24 @@ static bool better_enough(sn_trainer *t, double valid) {
     return variance > 0 && sum / n <= sqrt(variance / n);
 }
 
-static sn_status keep_best(sn_trainer *t) {
-    size_t bytes = sn_params_total(t->plan.model->params) * sizeof(float);
-    if (!t->best) t->best = sn_pages(bytes);
+void sn_trainer_copy(const sn_trainer *t, float *to, const float *from) {
+    const sn_params *p = t->plan.model->params;
+    for (int i = 0; i < sn_params_count(p); i++) {
+        size_t at = sn_params_offset(p, i);
+        if (!sn_model_given(t->plan.model, i)) memcpy(to + at, from + at, (size_t)sn_shape_count(sn_params_shape(p, i)) * sizeof *to);
+    }
+}
+
+sn_status sn_trainer_keep_best(sn_trainer *t) {
+    if (!t->best) t->best = sn_pages(sn_params_total(t->plan.model->params) * sizeof(float));
     if (!t->best) return SN_ERR_MEMORY;
-    memcpy(t->best, sn_params_flat(t->plan.model->params), bytes);
+    sn_trainer_copy(t, t->best, sn_params_flat(t->plan.model->params));
     return SN_OK;
 }
 
 void sn_trainer_use_best(sn_trainer *t) {
     if (!t->best) return;
-    memcpy(sn_params_flat(t->plan.model->params), t->best, sn_params_total(t->plan.model->params) * sizeof(float));
+    sn_trainer_copy(t, sn_params_flat(t->plan.model->params), t->best);
     sn_params_changed(t->plan.model->params, false);
 }
 
@@ -191,7 +198,7 @@ static sn_status end_epoch(sn_trainer *t, const listener *l, double seconds) {
     t->at.step_in_epoch = 0;
     t->at.loss_sum = t->at.loss_weight = 0;
     t->at.seconds += seconds;
-    return best ? keep_best(t) : SN_OK;
+    return best ? sn_trainer_keep_best(t) : SN_OK;
 }
 
 /* ---- the run ---- */

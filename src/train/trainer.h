@@ -56,6 +56,9 @@ sn_status sn_checkpoint_remove(const char *work);
 /* Is there a run to resume, or only a folder (or a file) of that name? */
 sn_status sn_checkpoint_exists(const char *work, bool *out);
 char *sn_checkpoint_place(const char *output); /* "<output>.training", heap */
+/* Of two flat ranges what the run may change; the rest, published weights that stay, is not even touched. */
+void sn_trainer_copy(const sn_trainer *t, float *to, const float *from);
+sn_status sn_trainer_keep_best(sn_trainer *t); /* the masters as they are now */
 /* Puts the best weights into the model. */
 void sn_trainer_use_best(sn_trainer *t);
 /* The finished model into `output`. */
