@@ -18,9 +18,9 @@ static const sn_blocks_spec spec = {
     SN_KEY("pad_token_id", INT, pad, padding), SN_KEY("is_decoder", BOOL, flag[0], 0), \
     SN_KEY("add_cross_attention", BOOL, flag[1], 0), SN_ONLY("position_embedding_type", "\"absolute\""), \
     SN_ONLY("tie_word_embeddings", "true")
-static const sn_key bert_keys[] = {KEYS(30522, 0, 12, 0.1, 2), {NULL}};
-static const sn_key roberta_keys[] = {KEYS(50265, 1, 12, 0.1, 2), {NULL}};
-static const sn_key blip_keys[] = {KEYS(30524, 0, 8, 0, 0), {NULL}};
+static const sn_key bert_keys[] = {KEYS(30522, 0, 12, 0.1, 2), {0}};
+static const sn_key roberta_keys[] = {KEYS(50265, 1, 12, 0.1, 2), {0}};
+static const sn_key blip_keys[] = {KEYS(30524, 0, 8, 0, 0), {0}};
 
 /* What is added for the token types; of a text without any the first. */
 static sn_node kinds(const sn_page_build *b) {

@@ -16,9 +16,9 @@ static const sn_blocks_spec spec = {
     .up = "mlp.fc1", .down = "mlp.fc2", .norm = "layer_norm2"};
 
 static const sn_key vision_keys[] = {
-    SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-5), SN_KEYS_PICTURE(384, 16), {NULL}};
+    SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-5), SN_KEYS_PICTURE(384, 16), {0}};
 static const sn_key keys[] = {SN_KEY("projection_dim", INT, projection, 512), SN_KEY("image_text_hidden_size", INT, space, 256),
-                              SN_ONLY("tie_word_embeddings", "true"), {NULL}};
+                              SN_ONLY("tie_word_embeddings", "true"), {0}};
 
 /* The pooled first token goes through the last norm twice, as published. */
 static void build_vision(const sn_page_build *b) {

@@ -16,11 +16,11 @@ static const sn_blocks_spec spec = {
 static const sn_key text_keys[] = {
     SN_KEYS_BLOCKS(512, 12, 8, 2048, SN_ACT_QUICK_GELU, 1e-5),
     SN_KEY("vocab_size", INT, vocabulary, 49408), SN_KEY("max_position_embeddings", INT, positions, 77),
-    SN_KEY("projection_dim", INT, projection, 512), SN_KEY("eos_token_id", INT, eos, 49407), {NULL}};
+    SN_KEY("projection_dim", INT, projection, 512), SN_KEY("eos_token_id", INT, eos, 49407), {0}};
 static const sn_key vision_keys[] = {
     SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_QUICK_GELU, 1e-5), SN_KEYS_PICTURE(224, 32),
-    SN_KEY("projection_dim", INT, projection, 512), {NULL}};
-static const sn_key keys[] = {SN_KEY("projection_dim", INT, projection, 512), {NULL}};
+    SN_KEY("projection_dim", INT, projection, 512), {0}};
+static const sn_key keys[] = {SN_KEY("projection_dim", INT, projection, 512), {0}};
 
 /* -> the pooled text [N,D] */
 static sn_node text(const sn_page_build *b) {

@@ -16,8 +16,8 @@ static const sn_blocks_spec spec = {
     SN_KEY("hidden_act", ACT, size.act, SN_ACT_GELU), SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-6), \
     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEYS_PICTURE(224, side), \
     SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_KEY("use_swiglu_ffn", BOOL, flag[1], 0)
-static const sn_key keys[] = {KEYS(14), {NULL}};
-static const sn_key register_keys[] = {KEYS(16), SN_KEY("num_register_tokens", INT, registers, 4), {NULL}};
+static const sn_key keys[] = {KEYS(14), {0}};
+static const sn_key register_keys[] = {KEYS(16), SN_KEY("num_register_tokens", INT, registers, 4), {0}};
 
 static sn_node embed(const sn_page_build *b, bool antialias) {
     const sn_page_config *c = b->c;

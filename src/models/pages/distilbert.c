@@ -10,7 +10,7 @@ static const sn_key keys[] = {
     SN_KEY("dim", INT, size.width, 768), SN_KEY("n_layers", INT, size.layers, 6), SN_KEY("n_heads", INT, size.heads, 12),
     SN_KEY("hidden_dim", INT, size.hidden, 3072), SN_KEY("activation", ACT, size.act, SN_ACT_GELU),
     SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12), SN_KEY("dropout", FLOAT, size.dropout, 0.1),
-    SN_KEY("vocab_size", INT, vocabulary, 30522), SN_KEY("max_position_embeddings", INT, positions, 512), {NULL}};
+    SN_KEY("vocab_size", INT, vocabulary, 30522), SN_KEY("max_position_embeddings", INT, positions, 512), {0}};
 
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;

@@ -15,7 +15,7 @@ static const sn_key config_keys[] = {
     SN_KEY("layer_norm_epsilon", FLOAT, size.eps, 1e-5), SN_KEY("resid_pdrop", FLOAT, size.dropout, 0.1),
     SN_KEY("vocab_size", INT, vocabulary, 50257), SN_KEY("n_positions", INT, positions, 1024),
     SN_KEY("add_cross_attention", BOOL, flag[0], 0), SN_KEY("tie_word_embeddings", BOOL, flag[1], 1),
-    SN_ONLY("scale_attn_weights", "true"), SN_ONLY("scale_attn_by_inverse_layer_idx", "false"), {NULL}};
+    SN_ONLY("scale_attn_weights", "true"), SN_ONLY("scale_attn_by_inverse_layer_idx", "false"), {0}};
 
 /* The blocks of this config. */
 static void shape(const sn_page_config *c, sn_blocks_spec *as, sn_blocks_size *size) {

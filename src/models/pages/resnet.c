@@ -37,7 +37,7 @@ typedef struct net {
 static const sn_key keys[] = {
     SN_KEY("num_channels", INT, channels, 3), SN_KEY("embedding_size", INT, size.hidden, 64),
     SN_KEY("hidden_act", ACT, size.act, SN_ACT_RELU), SN_KEY("image_size", INT, image, 224),
-    SN_KEY("downsample_in_first_stage", BOOL, flag[0], 0), SN_KEY("downsample_in_bottleneck", BOOL, flag[1], 0), {NULL}};
+    SN_KEY("downsample_in_first_stage", BOOL, flag[0], 0), SN_KEY("downsample_in_bottleneck", BOOL, flag[1], 0), {0}};
 
 static void of_transformers(net *n) {
     static const int64_t widths[] = {256, 512, 1024, 2048}, depths[] = {3, 4, 6, 3};

@@ -12,8 +12,8 @@ static const sn_blocks_spec spec = {
 
 #define SIZES SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU_TANH, 1e-6)
 static const sn_key text_keys[] = {SIZES, SN_KEY("vocab_size", INT, vocabulary, 32000), SN_KEY("max_position_embeddings", INT, positions, 64),
-                                   SN_KEY("projection_size", INT, projection, 0), {NULL}};
-static const sn_key vision_keys[] = {SIZES, SN_KEYS_PICTURE(224, 16), SN_KEY("vision_use_head", BOOL, flag[0], 1), {NULL}};
+                                   SN_KEY("projection_size", INT, projection, 0), {0}};
+static const sn_key vision_keys[] = {SIZES, SN_KEYS_PICTURE(224, 16), SN_KEY("vision_use_head", BOOL, flag[0], 1), {0}};
 
 static void build_text(const sn_page_build *b) {
     const sn_page_config *c = b->c;

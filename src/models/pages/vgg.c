@@ -17,7 +17,7 @@ enum { GROUPS = 5, GRID = 7 };
 static const sn_key keys[] = {
     SN_KEY("depth", INT, size.layers, 16), SN_KEY("batch_norm", BOOL, flag[0], 0), SN_KEY("hidden_size", INT, size.hidden, 4096),
     SN_KEY("num_channels", INT, channels, 3), SN_KEY("image_size", INT, image, 224), SN_KEY("dropout", FLOAT, size.dropout, 0.5),
-    {NULL}};
+    {0}};
 
 typedef struct net { int64_t depth, widths[GROUPS], classes; bool norms; } net;
 

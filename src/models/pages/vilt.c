@@ -8,7 +8,7 @@ static const sn_key keys[] = {
     SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-12), SN_KEYS_PICTURE(384, 32),
     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("vocab_size", INT, vocabulary, 30522),
     SN_KEY("max_position_embeddings", INT, positions, 40), SN_KEY("type_vocab_size", INT, types, 2),
-    SN_KEY("modality_type_vocab_size", INT, space, 2), SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_ONLY("max_image_length", "-1"), {NULL}};
+    SN_KEY("modality_type_vocab_size", INT, space, 2), SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_ONLY("max_image_length", "-1"), {0}};
 
 /* -> [N,T+1+P,D] */
 static sn_node embed(const sn_page_build *b) {

@@ -75,5 +75,5 @@ static sn_status check(sn_page_config *c) {
 }
 
 const sn_page sn_page_vision_encoder_decoder = {
-    .model_type = "vision-encoder-decoder", .accepts = SN_IN_IMAGE | SN_IN_TARGET, .build = build, .parts = {{"encoder"}, {"decoder"}},
+    .model_type = "vision-encoder-decoder", .accepts = SN_IN_IMAGE | SN_IN_TARGET, .build = build, .parts = {{.key = "encoder"}, {.key = "decoder"}},
     .check = check, .decoder = decoder, .encode = encode, .decode = decode, .cross = cross};

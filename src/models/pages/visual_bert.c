@@ -16,7 +16,7 @@ static const sn_key keys[] = {
     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0.1), SN_KEY("vocab_size", INT, vocabulary, 30522),
     SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, 2),
     SN_KEY("visual_embedding_dim", INT, region, 512), SN_ONLY("bypass_transformer", "false"),
-    SN_ONLY("tie_word_embeddings", "true"), {NULL}};
+    SN_ONLY("tie_word_embeddings", "true"), {0}};
 
 /* One row of the table `name`.weight, for every position alike. */
 static sn_node row_of(sn_graph *g, const char *name, int64_t rows, int64_t width, int64_t row) {

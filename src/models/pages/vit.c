@@ -10,7 +10,7 @@ const sn_blocks_spec sn_page_vit_blocks = {
 
 static const sn_key keys[] = {
     SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-12), SN_KEYS_PICTURE(224, 16),
-    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("qkv_bias", BOOL, flag[0], 1), {NULL}};
+    SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("qkv_bias", BOOL, flag[0], 1), {0}};
 
 static sn_node embed(const sn_page_build *b, bool distilled) {
     const sn_page_config *c = b->c;

@@ -19,7 +19,7 @@ static const sn_key keys[] = {
     SN_KEY("num_mel_bins", INT, mels, 80), SN_KEY("max_source_positions", INT, positions, 1500),
     SN_KEY("decoder_layers", INT, decoder_layers, 4), SN_KEY("decoder_attention_heads", INT, decoder_heads, 6),
     SN_KEY("decoder_ffn_dim", INT, decoder_hidden, 1536), SN_KEY("max_target_positions", INT, target_positions, 448),
-    SN_KEY("vocab_size", INT, vocabulary, 51865), SN_KEY("tie_word_embeddings", BOOL, flag[0], 1), {NULL}};
+    SN_KEY("vocab_size", INT, vocabulary, 51865), SN_KEY("tie_word_embeddings", BOOL, flag[0], 1), {0}};
 
 /* x [N,T,C] -> [N,T',D] with 3 taps; the weight [D,C,3] is that of a picture one row high */
 static sn_node convolve(sn_graph *g, sn_node x, const char *name, int64_t width, int stride) {
