@@ -5,23 +5,6 @@
 
 #include "cli.h"
 
-typedef struct form {
-    bool json, lines; /* lines: several inputs, the best class of each behind its name */
-    size_t failed;
-} form;
-
-static void put_choices(const json_t *top) {
-    cli_grid *grid = cli_grid_new(2);
-    size_t i;
-    json_t *pair;
-    cli_grid_right(grid, 1);
-    json_array_foreach(top, i, pair) {
-        cli_grid_value(grid, json_array_get(pair, 0));
-        cli_grid_value(grid, json_array_get(pair, 1));
-    }
-    cli_grid_print(grid, stdout, false);
-}
-
 static void put_line(const json_t *answer) {
     const json_t *name = json_object_get(answer, "image");
     cli_put(stdout, json_string_value(name ? name : json_object_get(answer, "text")), 0);
@@ -30,17 +13,10 @@ static void put_line(const json_t *answer) {
     printf("\t%.4g\n", json_number_value(json_object_get(answer, "score")));
 }
 
-static int take(void *context, const char *text) {
-    form *f = context;
-    json_t *answer = json_loads(text, JSON_ALLOW_NUL, NULL);
-    bool failed = json_object_get(answer, "error") != NULL;
-    f->failed += failed;
-    if (f->json) cli_print_json(answer);
-    else if (failed) cli_item_error(answer);
-    else if (f->lines) put_line(answer);
-    else put_choices(json_object_get(answer, "top"));
-    json_decref(answer);
-    return ferror(stdout);
+static void print(void *context, const json_t *answer) {
+    const bool *lines = context; /* several inputs: the best class of each behind its name */
+    if (*lines) put_line(answer);
+    else cli_print_choices(json_object_get(answer, "top"));
 }
 
 /* The lines of --labels-file behind those of --labels. */
@@ -89,20 +65,14 @@ int cli_classify(const cli_args *args) {
     cli_items items = {0};
     sn_pipeline *p = NULL;
     json_t *options = cli_pick(args, BIT(LABELS) | BIT(TEMPLATE) | BIT(TOP) | BIT(BATCH_SIZE));
-    form f = {.json = cli_given(args, OPT_JSON)};
-    bool text = true;
+    bool text = true, lines;
+    cli_answers answers = {.print = print, .context = &lines};
     int code = read_labels(args, options);
     if (!code) code = cli_open_pipeline(args, NULL, &p);
     if (!code) code = takes_texts(p, &text);
     if (!code) code = cli_items_read(args, 1, text, &items);
-    if (!code) {
-        char *given = json_dumps(options, JSON_COMPACT);
-        f.lines = items.count > 1;
-        sn_listener listener = {.result = take, .context = &f};
-        sn_status status = sn_pipeline_run(p, "classify", items.list, items.count, given, &listener);
-        free(given);
-        if (status) code = f.failed ? CLI_FAILED : cli_fail(status);
-    }
+    lines = items.count > 1;
+    if (!code) code = cli_answer(args, p, "classify", &items, json_dumps(options, JSON_COMPACT), &answers);
     json_decref(options);
     sn_pipeline_free(p);
     cli_items_free(&items);
