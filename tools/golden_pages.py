@@ -258,14 +258,15 @@ def shuffled(kind):
 
 def blips():
     text = {**SMALL_TEXT, "encoder_hidden_size": 8, "bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 3, "pad_token_id": 0}
-    config = T.BlipConfig(text_config=text, vision_config=SMALL_IMAGE, projection_dim=6, image_text_hidden_size=6)
+    config = T.BlipConfig(text_config=text, vision_config={**SMALL_IMAGE, "hidden_size": 6}, projection_dim=4, image_text_hidden_size=5)
     target = torch.randint(5, VOCAB, (N, 5))
     given, saved = pixel_inputs(8)
     yield "blip_captions", T.BlipForConditionalGeneration(config), ({**given, "input_ids": target}, {**saved, "in.target": target.int()}), \
         ["logits", "last_hidden_state"]
     given, saved = pair_inputs()
     config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = 1
-    yield "blip_answers", Answers(config), ({**given, "decoder_input_ids": target}, {**saved, "in.target": target.int()}), ["logits"]
+    same = T.BlipConfig(text_config={**text, "num_hidden_layers": 1}, vision_config={**SMALL_IMAGE, "num_hidden_layers": 1})
+    yield "blip_answers", Answers(same), ({**given, "decoder_input_ids": target}, {**saved, "in.target": target.int()}), ["logits"]
     yield "blip_retrieval", Retrieval(config), pair_inputs(), ["itm_score", "logits_per_image"]
     yield "blip", Base(config), pair_inputs(), ["logits_per_image", "multimodal_embeds"]
 

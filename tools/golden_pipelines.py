@@ -248,17 +248,39 @@ def classes_resnet(out, name):
             T.ViTImageProcessorPil(size={"height": 32, "width": 32}))
 
 
+class Matching(T.BlipForImageTextRetrieval):
+    """By the two projections, without the head that looks at both."""
+    def get_text_features(self, input_ids, attention_mask=None, **_):
+        return self.text_proj(self.text_encoder(input_ids=input_ids, attention_mask=attention_mask)[0][:, 0])
+
+    def get_image_features(self, pixel_values):
+        return self.vision_proj(self.vision_model(pixel_values=pixel_values)[0][:, 0])
+
+    def forward(self, pixel_values, input_ids, **given):
+        out = super().forward(pixel_values=pixel_values, input_ids=input_ids, attention_mask=given.get("attention_mask"), use_itm_head=False)
+        return T.models.blip.modeling_blip.BlipOutput(logits_per_image=out.itm_score)
+
+
+Matching.__name__ = "BlipForImageTextRetrieval"  # what is saved
+
+
+def blip_matcher(out, name):
+    matcher(out, name, lambda t: Matching(T.BlipConfig(text_config={**TEXT, "vocab_size": len(t)}, vision_config=IMAGE, image_text_hidden_size=12)),
+            word_pieces(), T.BlipImageProcessorPil(size={"height": 12, "width": 12}))
+
+
 BEAMS = {"num_beams": 4, "max_length": 12}
 QUESTIONS = ["what colour is the circle?", "is it big", "one or two?"]
 
 
 def blip(out, name, kind, files):
     """BLIP that captions (no questions in its runs) or answers; `files`: as Transformers 5 or as published models write them."""
+    asks = kind is T.BlipForQuestionAnswering
     tokenizer = word_pieces()
     tokenizer.add_special_tokens({"bos_token": "[DEC]"})
     text = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=len(tokenizer),
                 max_position_embeddings=24, bos_token_id=tokenizer.bos_token_id, sep_token_id=3, pad_token_id=0, eos_token_id=2)
-    model = lively(kind(T.BlipConfig(text_config=text, vision_config=IMAGE)))
+    model = lively(kind(T.BlipConfig(text_config=text, vision_config={**IMAGE, "hidden_size": 16 if asks else 12})))
     torch.nn.init.normal_(model.text_decoder.cls.predictions.bias.data, 0, 1)
     model.text_decoder.cls.predictions.bias.data[3] = 2.2  # some texts end before their time
     processor = T.BlipProcessor(T.BlipImageProcessorPil(size={"height": 12, "width": 12}), tokenizer)
@@ -271,7 +293,7 @@ def blip(out, name, kind, files):
         tokenizer.save_pretrained(folder)
     runs = []
     for file, picture in pictures(out).items():
-        for question in QUESTIONS if kind is T.BlipForQuestionAnswering else [None]:
+        for question in QUESTIONS if asks else [None]:
             for options in ({}, {"max_length": 9}, {**BEAMS}, {**BEAMS, "length_penalty": -1.0, "no_repeat_ngram_size": 2}):
                 given = processor(images=picture, text=question, return_tensors="pt")
                 ids = model.generate(**given, do_sample=False, **options)[0]
@@ -448,6 +470,7 @@ MAKERS = {
         T.BertConfig(**TEXT, vocab_size=len(t), **heads))),
     "matcher_chinese": chinese_clip,
     "matcher_sigmoid": siglip,
+    "matcher_blip": blip_matcher,
     "blip_captioner": lambda out, name: blip(out, name, T.BlipForConditionalGeneration, "old"),
     "blip_asker": lambda out, name: blip(out, name, T.BlipForQuestionAnswering, "new"),
     "vilt_asker": vilt,

@@ -430,6 +430,7 @@ static void both_sides_equal_the_reference(void **state) {
     (void)state;
     both_sides_equal("matcher");
     both_sides_equal("matcher_chinese");
+    both_sides_equal("matcher_blip");
     both_sides_equal("matcher_sigmoid"); /* its texts are read with their padding */
 }
 
