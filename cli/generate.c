@@ -31,7 +31,7 @@ static int write_all(const cli_args *args, const char *task, bool prompts) {
     cli_items items = {0};
     int code = cli_items_read(args, 1, prompts, &items);
     if (!code)
-        code = cli_answer(args, NULL, task, &items, cli_pick_text(args, CLI_GENERATION_OPTIONS | BIT(BATCH_SIZE)),
+        code = cli_answer(args, NULL, task, &items, cli_pick_text(args, CLI_GENERATION_OPTIONS | BIT(BATCH_SIZE) | BIT(PROMPT)),
                           !prompts && items.count > 1 ? &together : &as_it_comes);
     cli_items_free(&items);
     return code;

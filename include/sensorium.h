@@ -169,7 +169,8 @@ typedef struct sn_listener {
  *                 "num_return_sequences". options: generation_config.json's keys ("max_new_tokens", "num_beams",
  *                 "do_sample", "temperature", "top_k", "top_p", "seed", …), over those of the model's files
  *   "caption"     a picture -> as "generate", with "image" (its file) in place of "prompt". Pictures of one size go through
- *                 the model together, so that their texts are told in turns. options: also "batch_size" (8)
+ *                 the model together, so that their texts are told in turns. options: also "batch_size" (8), "prompt" (a text that
+ *                 every caption begins with; part of it)
  *   "ask"         a question (text) about a picture (file or rgb) -> {"answer","score","question","image"}; from a model
  *                 that writes, as BLIP, with "tokens" and "generate"'s options; from one that chooses among its answers,
  *                 as ViLT, with "top":[[answer,score]…], best first, option "top" (5) of them; VisualBERT needs

@@ -167,6 +167,11 @@ def captioner(out, name):
             kept = ids[1:].tolist()
             runs.append({"image": file, "options": options, "tokens": kept,
                          "text": tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)})
+        for options in ({"max_length": 16}, {"max_new_tokens": 6, "num_beams": 4}):
+            begun = [0] + tokenizer("a big").input_ids
+            ids = model.generate(**pixels, decoder_input_ids=torch.tensor([begun]), do_sample=False, **options)[0]
+            runs.append({"image": file, "options": {**options, "prompt": "a big"}, "tokens": ids[len(begun):].tolist(),
+                         "text": tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)})
     write(os.path.join(out, name + ".json"), {"runs": runs})
 
 
@@ -294,10 +299,13 @@ def blip(out, name, kind, files):
     runs = []
     for file, picture in pictures(out).items():
         for question in QUESTIONS if asks else [None]:
-            for options in ({}, {"max_length": 9}, {**BEAMS}, {**BEAMS, "length_penalty": -1.0, "no_repeat_ngram_size": 2}):
-                given = processor(images=picture, text=question, return_tensors="pt")
-                ids = model.generate(**given, do_sample=False, **options)[0]
-                runs.append({"image": file, **({"question": question} if question else {}), "options": options, "tokens": ids[1:].tolist(),
+            ways = [{}, {"max_length": 9}, {**BEAMS}, {**BEAMS, "length_penalty": -1.0, "no_repeat_ngram_size": 2}]
+            for options in ways + ([] if asks else [{"prompt": "a red"}, {**BEAMS, "prompt": "the big one is"}]):
+                prompt = options.get("prompt", "")
+                given = processor(images=picture, text=question or prompt or None, return_tensors="pt")
+                ids = model.generate(**given, do_sample=False, **{k: v for k, v in options.items() if k != "prompt"})[0]
+                begun = 1 + len(tokenizer(prompt, add_special_tokens=False).input_ids)
+                runs.append({"image": file, **({"question": question} if question else {}), "options": options, "tokens": ids[begun:].tolist(),
                              "text": tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)})
     write(os.path.join(out, name + ".json"), {"runs": runs})
 

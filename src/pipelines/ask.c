@@ -81,7 +81,7 @@ static sn_status write_answer(asking *a, size_t i, const question *q, json_t **o
     SN_TRY(sn_work_encode(call->work, &q->feed, &encoded));
     SN_TRY(sn_call_decoding(call, &a->g, 1, 1, &d));
     SN_TRY(sn_decoding_start(d, encoded.data, 1, encoded.shape.dim[1], encoded.shape.dim[2]));
-    SN_TRY(sn_call_write(call, i, 1, d, &a->g, &start, 1, out));
+    SN_TRY(sn_call_write(call, i, 1, d, &a->g, &(sn_prompts){&start, 1, 0}, out));
     (void)json_object_set(*out, "answer", json_object_get(*out, "text"));
     (void)json_object_del(*out, "text");
     return SN_OK;

@@ -3,8 +3,8 @@
  *   pixels [N,H,W,3] -> encoder [N,S,E] once -> decoder with its cache, N * beams rows -> texts */
 #include "pipelines/text_out.h"
 
-static const char *const own[] = {"batch_size", NULL};
-static const char *const keys[] = {"batch_size", SN_GENERATION_KEYS, NULL};
+static const char *const own[] = {"batch_size", "prompt", NULL};
+static const char *const keys[] = {"batch_size", "prompt", SN_GENERATION_KEYS, NULL};
 enum { BATCH = 8, MOST_BATCH = 1024 };
 
 /* A batch is items [first, first + n), whose pictures lie in `pictures` one after the other. */
@@ -13,8 +13,9 @@ typedef struct captioning {
     sn_generation g;
     size_t batch, first, n;
     sn_pictures pictures;
-    int32_t *starts;  /* [batch]: the token that each text begins with */
-    json_t **results; /* [batch] */
+    sn_encoding prompt; /* what every text begins with, after the start token */
+    int32_t *starts;    /* [batch][1 + prompt.count] */
+    json_t **results;   /* [batch] */
 } captioning;
 
 static sn_status run_batch(captioning *c) {
@@ -24,9 +25,10 @@ static sn_status run_batch(captioning *c) {
     sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = (int64_t)c->n, .height = c->pictures.height, .width = c->pictures.width},
                     .pixels = c->pictures.values};
     SN_TRY(sn_work_encode(call->work, &feed, &encoded));
-    SN_TRY(sn_call_decoding(call, &c->g, c->n, 1, &d));
+    int64_t each = 1 + c->prompt.count;
+    SN_TRY(sn_call_decoding(call, &c->g, c->n, each, &d));
     SN_TRY(sn_decoding_start(d, encoded.data, (int64_t)c->n, encoded.shape.dim[1], encoded.shape.dim[2]));
-    return sn_call_write(call, c->first, c->n, d, &c->g, c->starts, 1, c->results);
+    return sn_call_write(call, c->first, c->n, d, &c->g, &(sn_prompts){c->starts, each, c->prompt.count}, c->results);
 }
 
 /* Captions what has gathered and tells it, or that it failed. */
@@ -79,19 +81,32 @@ static sn_status add(captioning *c, size_t i) {
     return status;
 }
 
-static sn_status settings(sn_call *call, captioning *c) {
-    int64_t batch;
-    *c = (captioning){.call = call};
-    SN_TRY(sn_options_int(call->options, "batch_size", BATCH, 1, MOST_BATCH, &batch));
-    c->batch = (size_t)batch < call->n ? (size_t)batch : call->n ? call->n : 1;
-    SN_TRY(sn_call_generation(call, own, &c->g));
+/* The start token and the prompt's, for every row of a batch. */
+static sn_status begin(captioning *c, const char *prompt) {
+    const sn_encode_options o = {.add_special = false, .truncation = SN_TRUNCATE_NONE, .padding = SN_PAD_NONE};
     int32_t start;
-    SN_TRY(sn_call_start(call, &c->g, &start));
-    c->starts = sn_alloc(c->batch, sizeof *c->starts);
+    SN_TRY(sn_call_start(c->call, &c->g, &start));
+    if (prompt) SN_TRY(sn_tokenizer_encode(c->call->p->tokenizer, prompt, strlen(prompt), NULL, 0, o, &c->prompt));
+    size_t count = (size_t)c->prompt.count, each = 1 + count;
+    c->starts = sn_alloc(c->batch, each * sizeof *c->starts);
     c->results = sn_alloc(c->batch, sizeof *c->results);
     if (!c->starts || !c->results) return SN_ERR_MEMORY;
-    for (size_t k = 0; k < c->batch; k++) c->starts[k] = start;
+    for (size_t k = 0; k < c->batch; k++) {
+        c->starts[k * each] = start;
+        if (count) memcpy(c->starts + k * each + 1, c->prompt.ids, count * sizeof *c->starts);
+    }
     return SN_OK;
+}
+
+static sn_status settings(sn_call *call, captioning *c) {
+    int64_t batch;
+    const char *prompt;
+    *c = (captioning){.call = call};
+    SN_TRY(sn_options_int(call->options, "batch_size", BATCH, 1, MOST_BATCH, &batch));
+    SN_TRY(sn_json_string(call->options, "prompt", NULL, &prompt));
+    c->batch = (size_t)batch < call->n ? (size_t)batch : call->n ? call->n : 1;
+    SN_TRY(sn_call_generation(call, own, &c->g));
+    return begin(c, prompt);
 }
 
 static sn_status run(sn_call *call) {
@@ -101,6 +116,7 @@ static sn_status run(sn_call *call) {
     if (status == SN_OK) status = flush(&c);
     sn_pictures_free(&c.pictures);
     sn_generation_free(&c.g);
+    sn_encoding_free(&c.prompt);
     sn_free(c.results);
     sn_free(c.starts);
     return status;

@@ -32,7 +32,7 @@ static sn_status one(void *context, size_t i) {
     int64_t n = e->count ? e->count : 1;
     SN_TRY(sn_call_decoding(call, g, 1, n, &d));
     SN_TRY(sn_decoding_start(d, NULL, 0, 0, 0));
-    SN_TRY(sn_call_write(call, i, 1, d, g, ids, n, &result));
+    SN_TRY(sn_call_write(call, i, 1, d, g, &(sn_prompts){ids, n, 0}, &result));
     (void)json_object_set_new(result, "prompt", json_stringn_nocheck(call->items[i].text, call->items[i].bytes));
     return sn_call_give(call, i, result);
 }

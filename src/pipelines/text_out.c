@@ -35,6 +35,7 @@ sn_status sn_call_decoding(sn_call *call, const sn_generation *g, size_t rows, i
 /* The texts of one call of sn_generate: `count` of each of `rows` items from `item` on. */
 typedef struct writing {
     sn_call *call;
+    const sn_prompts *prompts;
     size_t item, rows;
     int64_t count;
     sn_decode_stream *streams; /* [rows] */
@@ -42,19 +43,35 @@ typedef struct writing {
     sn_status status;
 } writing;
 
+static int tell(writing *w, size_t row, int32_t token) {
+    const sn_listener *l = w->call->listener;
+    sn_buf text = {0};
+    w->status = sn_decode_stream_next(&w->streams[row], token, &text);
+    int stop = w->status != SN_OK;
+    if (!stop && text.size) stop = l->text(l->context, w->item + row, text.data, text.size);
+    sn_buf_free(&text);
+    return stop;
+}
+
 /* The first sequence of each item is streamed. */
 static int on_token(void *context, int64_t row, int32_t token) {
     writing *w = context;
     const sn_listener *l = w->call->listener;
     if (!l || !l->text) return 0;
-    sn_buf text = {0};
-    bool first = row >= 0 && row % w->count == 0;
-    int64_t item = row < 0 ? 0 : row / w->count;
-    if (first) w->status = sn_decode_stream_next(&w->streams[item], token, &text);
-    int stop = w->status != SN_OK;
-    if (!stop && (text.size || row < 0)) stop = l->text(l->context, w->item + (size_t)item, text.data ? text.data : "", text.size);
-    sn_buf_free(&text);
-    return stop;
+    if (row < 0) return l->text(l->context, w->item, "", 0);
+    return row % w->count ? 0 : tell(w, (size_t)(row / w->count), token);
+}
+
+/* What is shown of the prompts comes first. */
+static sn_status begin_streams(writing *w) {
+    const sn_listener *l = w->call->listener;
+    const sn_prompts *p = w->prompts;
+    for (size_t r = 0; l && l->text && r < w->rows; r++)
+        for (int64_t k = p->n - p->shown; k < p->n; k++) {
+            if (!tell(w, r, p->ids[(int64_t)r * p->n + k])) continue;
+            return w->status != SN_OK ? w->status : sn_fail(SN_ERR_CANCELLED, "stopped by the caller at item %zu", w->item + r + 1);
+        }
+    return SN_OK;
 }
 
 static sn_status end_stream(writing *w, size_t row) {
@@ -68,27 +85,37 @@ static sn_status end_stream(writing *w, size_t row) {
     return status;
 }
 
-static sn_status text_of(const sn_pipeline *p, const sn_generated *g, json_t **out) {
+/* {"text","tokens","score"}: the text with `shown` tokens of the prompt before its own. */
+static sn_status text_of(const sn_pipeline *p, const int32_t *prompt, int64_t shown, const sn_generated *g, json_t **out) {
     sn_buf text = {0};
     json_t *tokens = json_array();
-    sn_status status = tokens ? sn_tokenizer_decode(p->tokenizer, g->tokens, (size_t)g->n, true, &text) : SN_ERR_MEMORY;
-    for (int64_t i = 0; status == SN_OK && i < g->n; i++) (void)json_array_append_new(tokens, json_integer(g->tokens[i]));
+    int32_t *all = sn_alloc((size_t)(shown + g->n) + 1, sizeof *all);
+    sn_status status = tokens && all ? SN_OK : SN_ERR_MEMORY;
+    for (int64_t i = 0; status == SN_OK && i < shown; i++) all[i] = prompt[i];
+    for (int64_t i = 0; status == SN_OK && i < g->n; i++) {
+        all[shown + i] = g->tokens[i];
+        (void)json_array_append_new(tokens, json_integer(g->tokens[i]));
+    }
+    if (status == SN_OK) status = sn_tokenizer_decode(p->tokenizer, all, (size_t)(shown + g->n), true, &text);
     if (status == SN_OK) status = sn_buf_check(&text);
     if (status == SN_OK)
         *out = json_pack("{s:o, s:O, s:f}", "text", json_stringn(text.data ? text.data : "", text.size), "tokens", tokens, "score", g->score);
     if (status == SN_OK && !*out) status = sn_fail(SN_ERR_MEMORY, "out of memory");
     json_decref(tokens);
     sn_buf_free(&text);
+    sn_free(all);
     return status;
 }
 
 /* What item `row` of the writing became. */
 static sn_status result_of(const writing *w, size_t row, json_t **out) {
     const sn_generated *texts = w->texts + (int64_t)row * w->count;
+    const sn_prompts *p = w->prompts;
+    const int32_t *prompt = p->ids + (int64_t)(row + 1) * p->n - p->shown;
     json_t *others = json_array(), *one;
-    sn_status status = others ? text_of(w->call->p, texts, out) : SN_ERR_MEMORY;
+    sn_status status = others ? text_of(w->call->p, prompt, p->shown, texts, out) : SN_ERR_MEMORY;
     for (int64_t k = 1; status == SN_OK && k < w->count; k++) {
-        status = text_of(w->call->p, &texts[k], &one);
+        status = text_of(w->call->p, prompt, p->shown, &texts[k], &one);
         if (status == SN_OK) (void)json_array_append_new(others, one);
     }
     if (status == SN_OK && w->count > 1) (void)json_object_set(*out, "others", others);
@@ -96,24 +123,25 @@ static sn_status result_of(const writing *w, size_t row, json_t **out) {
     return status;
 }
 
-static sn_status write_all(writing *w, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out) {
+static sn_status write_all(writing *w, sn_decoding *d, const sn_generation *g, json_t **out) {
     sn_decoder decoder = sn_decoding_decoder(d);
-    sn_status status = sn_generate(&decoder, g, (int64_t)w->rows, n, ids, on_token, w, w->texts);
+    SN_TRY(begin_streams(w));
+    sn_status status = sn_generate(&decoder, g, (int64_t)w->rows, w->prompts->n, w->prompts->ids, on_token, w, w->texts);
     if (w->status != SN_OK) status = w->status;
     for (size_t r = 0; status == SN_OK && r < w->rows; r++) status = end_stream(w, r);
     for (size_t r = 0; status == SN_OK && r < w->rows; r++) status = result_of(w, r, &out[r]);
     return status;
 }
 
-sn_status sn_call_write(sn_call *call, size_t i, size_t rows, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out) {
-    writing w = {.call = call, .item = i, .rows = rows, .count = g->num_return_sequences};
+sn_status sn_call_write(sn_call *call, size_t i, size_t rows, sn_decoding *d, const sn_generation *g, const sn_prompts *prompts, json_t **out) {
+    writing w = {.call = call, .prompts = prompts, .item = i, .rows = rows, .count = g->num_return_sequences};
     size_t all = rows * (size_t)w.count;
     for (size_t r = 0; r < rows; r++) out[r] = NULL;
     w.texts = sn_alloc(all, sizeof *w.texts);
     w.streams = sn_alloc(rows, sizeof *w.streams);
     sn_status status = w.texts && w.streams ? SN_OK : SN_ERR_MEMORY;
     for (size_t r = 0; status == SN_OK && r < rows; r++) sn_decode_stream_begin(&w.streams[r], call->p->tokenizer, true);
-    if (status == SN_OK) status = write_all(&w, d, g, ids, n, out);
+    if (status == SN_OK) status = write_all(&w, d, g, out);
     for (size_t r = 0; w.texts && w.streams && r < rows; r++) sn_decode_stream_free(&w.streams[r]);
     for (size_t k = 0; w.texts && k < all; k++) sn_free(w.texts[k].tokens);
     for (size_t r = 0; status != SN_OK && r < rows; r++) {

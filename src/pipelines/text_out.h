@@ -16,10 +16,14 @@
 sn_status sn_call_generation(const sn_call *call, const char *const *own, sn_generation *out);
 /* The token that a decoder with an encoder begins with. */
 sn_status sn_call_start(const sn_call *call, const sn_generation *g, int32_t *token);
-/* Continues the prompts (ids [rows][n]) of items i, i + 1, … on a decoding session that was started for that many inputs.
- * Streams the texts to the listener and gives each item's {"text","tokens","score"} (with "others" for further sequences)
- * into out [rows]. */
-sn_status sn_call_write(sn_call *call, size_t i, size_t rows, sn_decoding *d, const sn_generation *g, const int32_t *ids, int64_t n, json_t **out);
+
+typedef struct sn_prompts {
+    const int32_t *ids; /* [rows][n] */
+    int64_t n, shown;   /* shown: the last ones of the n that are part of the text */
+} sn_prompts;
+/* Continues the prompts of items i, i + 1, … on a decoding session that was started for that many inputs. Streams the texts
+ * to the listener and gives each item's {"text","tokens","score"} (with "others" for further sequences) into out [rows]. */
+sn_status sn_call_write(sn_call *call, size_t i, size_t rows, sn_decoding *d, const sn_generation *g, const sn_prompts *prompts, json_t **out);
 /* A decoding session with room for as many prompts of n tokens. */
 sn_status sn_call_decoding(sn_call *call, const sn_generation *g, size_t rows, int64_t n, sn_decoding **out);
 #endif

@@ -41,6 +41,10 @@ says '{"schema":1,"item":2,"error":{"code":"io",'
 exact caption_several 0 caption captioner p1.png p2.png p3.png --num-beams 4 --max-length 16 --precision f32
 code 0 caption captioner p1.png p2.png p3.png --num-beams 4 --max-length 16 --precision f32 --batch-size 2
 must diff out <(sed 1d "$here"/expected/caption_several.txt)
+code 0 caption captioner p1.png --prompt "a big" --max-length 8 --precision f32
+must grep -q "^a big." out
+code 0 caption captioner p1.png p2.png --prompt "a big" --max-length 8 --precision f32
+must grep -q "^p2.png: a big." out
 exact ask_writes 0 ask blip_asker p1.png "what colour is the circle?" "one or two?" --max-length 9 --precision f32
 exact ask_chooses 0 ask vilt_asker p1.png "what colour is the circle?" --top 3 --precision f32
 exact ask_chooses_often 0 ask vilt_asker p1.png "is it big" "one or two?" --top 2 --precision f32
