@@ -142,6 +142,28 @@ static void compile(model *b, bool trains) {
     sn_free(which);
 }
 
+/* The encoder's program, bound to its input; gives the shape of its output. */
+static sn_shape prepare_encoder(model *b, const char *kind, int64_t rows) {
+    sn_graph *g;
+    sn_page_in in;
+    sn_node node;
+    sn_program *program;
+    set_sizes(b, kind, rows, 0);
+    need(sn_graph_create(sn_pretrained_params(b->m), false, &g));
+    sn_pretrained_inputs(b->m, g, &b->sizes, false, &in);
+    need(sn_pretrained_encode(b->m, g, &in, &node));
+    node = sn_cast(g, node, SN_F32);
+    sn_shape shape = sn_shape_at(g, node);
+    need(sn_pretrained_compile(b->m, g, 1, &node, 1, &program));
+    need(sn_runner_create(program, sn_pretrained_params(b->m), &b->runner));
+    sn_runner_lend(b->runner, sn_pages(sn_program_bytes(program)));
+    need(sn_graph_create(sn_pretrained_params(b->m), false, &g));
+    sn_pretrained_inputs(b->m, g, &b->sizes, false, &in);
+    bind(b, &in, g);
+    sn_graph_free(g);
+    return shape;
+}
+
 static void run_model(model *b, bool profile) {
     if (profile) need(sn_runner_profile(b->runner));
     double start = now();
@@ -174,8 +196,12 @@ static int row_model(int argc, char **argv, bool trains) {
     model b = {0};
     if (argc < 5) return 2;
     open_model(&b, argv[0], argv[1], atoi(argv[2]), trains);
-    set_sizes(&b, argv[3], atoll(argv[4]), argc > 5 ? atoll(argv[5]) : 0);
-    compile(&b, trains);
+    if (!strcmp(argv[3], "sound")) { /* the encoder alone */
+        b.shape = prepare_encoder(&b, argv[3], atoll(argv[4]));
+    } else {
+        set_sizes(&b, argv[3], atoll(argv[4]), argc > 5 ? atoll(argv[5]) : 0);
+        compile(&b, trains);
+    }
     (void)printf("{\"ready\":true}\n");
     while (hear(line, sizeof line)) run_model(&b, !strcmp(line, "profile"));
     return 0;
@@ -196,28 +222,6 @@ static int on_token(void *context, int64_t row, int32_t t) {
     (void)row, (void)t;
     if (w->first == 0) w->first = now();
     return 0;
-}
-
-/* The encoder's program, bound to its input; gives the shape of its output. */
-static sn_shape prepare_encoder(model *b, const char *kind, int64_t rows) {
-    sn_graph *g;
-    sn_page_in in;
-    sn_node node;
-    sn_program *program;
-    set_sizes(b, kind, rows, 0);
-    need(sn_graph_create(sn_pretrained_params(b->m), false, &g));
-    sn_pretrained_inputs(b->m, g, &b->sizes, false, &in);
-    need(sn_pretrained_encode(b->m, g, &in, &node));
-    node = sn_cast(g, node, SN_F32);
-    sn_shape shape = sn_shape_at(g, node);
-    need(sn_pretrained_compile(b->m, g, 1, &node, 1, &program));
-    need(sn_runner_create(program, sn_pretrained_params(b->m), &b->runner));
-    sn_runner_lend(b->runner, sn_pages(sn_program_bytes(program)));
-    need(sn_graph_create(sn_pretrained_params(b->m), false, &g));
-    sn_pretrained_inputs(b->m, g, &b->sizes, false, &in);
-    bind(b, &in, g);
-    sn_graph_free(g);
-    return shape;
 }
 
 static int row_write(int argc, char **argv) {
