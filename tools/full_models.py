@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Makes models of their published sizes with random weights, as Transformers saves them, for benches and slow checks.
+
+    full_models.py OUT [NAME...]      (no NAME: all; a directory that is there already is kept)
+
+Every directory has config.json, model.safetensors (f32) and, where the model takes pictures, preprocessor_config.json.
+Models that read or write text need a tokenizer: with --gpt2 DIR (vocab.json and merges.txt) and --bert FILE (vocab.txt)
+real vocabularies are written beside them. Needs torch and transformers."""
+import argparse
+import json
+import os
+import shutil
+import torch
+import transformers as T
+
+T.logging.set_verbosity_error()
+T.logging.disable_progress_bar()
+NORM = dict(image_mean=[0.5] * 3, image_std=[0.5] * 3)
+
+
+def vit_gpt2():
+    c = T.VisionEncoderDecoderConfig.from_encoder_decoder_configs(T.ViTConfig(), T.GPT2Config(
+        add_cross_attention=True, is_decoder=True, bos_token_id=50256, eos_token_id=50256, pad_token_id=50256))
+    c.decoder_start_token_id = c.pad_token_id = c.eos_token_id = 50256
+    model = T.VisionEncoderDecoderModel(c)
+    model.generation_config = T.GenerationConfig(decoder_start_token_id=50256, bos_token_id=50256, eos_token_id=50256, pad_token_id=50256)
+    return model
+
+
+def whisper(width, heads, layers):
+    return T.WhisperForConditionalGeneration(T.WhisperConfig(
+        vocab_size=51865, d_model=width, encoder_attention_heads=heads, decoder_attention_heads=heads, encoder_layers=layers,
+        decoder_layers=layers, encoder_ffn_dim=4 * width, decoder_ffn_dim=4 * width))
+
+
+def blip(kind):
+    return kind(T.BlipConfig())
+
+
+#        name: (model, processor of pictures or sound, vocabulary)
+MODELS = {
+    "bert-base": (lambda: T.BertModel(T.BertConfig()), None, "bert"),
+    "distilbert-base": (lambda: T.DistilBertModel(T.DistilBertConfig()), None, "bert"),
+    "roberta-base": (lambda: T.RobertaModel(T.RobertaConfig(vocab_size=50265, max_position_embeddings=514, type_vocab_size=1)), None, None),
+    "xlm-roberta-base": (lambda: T.XLMRobertaModel(T.XLMRobertaConfig(vocab_size=250002, max_position_embeddings=514, type_vocab_size=1)), None, None),
+    "vit-base": (lambda: T.ViTForImageClassification(T.ViTConfig(num_labels=1000)), lambda: T.ViTImageProcessor(), None),
+    "deit-base": (lambda: T.DeiTForImageClassification(T.DeiTConfig(num_labels=1000)), lambda: T.DeiTImageProcessor(), None),
+    "dinov2-base": (lambda: T.Dinov2Model(T.Dinov2Config(image_size=518, patch_size=14)), lambda: T.BitImageProcessor(), None),
+    "gpt2": (lambda: T.GPT2LMHeadModel(T.GPT2Config()), None, "gpt2"),
+    "clip-vit-base-patch32": (lambda: T.CLIPModel(T.CLIPConfig()), lambda: T.CLIPImageProcessor(), None),
+    "siglip-base-patch16-224": (lambda: T.SiglipModel(T.SiglipConfig()), lambda: T.SiglipImageProcessor(), None),
+    "resnet-50": (lambda: T.ResNetForImageClassification(T.ResNetConfig(num_labels=1000)), lambda: T.ConvNextImageProcessor(), None),
+    "vilt-b32-vqa": (lambda: T.ViltForQuestionAnswering(T.ViltConfig(num_labels=3129)), lambda: T.ViltImageProcessor(), "bert"),
+    "vit-gpt2": (vit_gpt2, lambda: T.ViTImageProcessor(), "gpt2"),
+    "blip-captioning-base": (lambda: blip(T.BlipForConditionalGeneration), lambda: T.BlipImageProcessor(), "bert"),
+    "whisper-tiny": (lambda: whisper(384, 6, 4), lambda: T.WhisperFeatureExtractor(), None),
+    "whisper-base": (lambda: whisper(512, 8, 6), lambda: T.WhisperFeatureExtractor(), None),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--gpt2")
+    parser.add_argument("--bert")
+    args = parser.parse_args()
+    for name in args.names or MODELS:
+        place = os.path.join(args.out, name)
+        if os.path.exists(os.path.join(place, "config.json")):
+            continue
+        build, processor, vocabulary = MODELS[name]
+        torch.manual_seed(len(name))
+        os.makedirs(place, exist_ok=True)
+        if processor:
+            processor().save_pretrained(place)
+        if vocabulary == "gpt2" and args.gpt2:
+            for file in ("vocab.json", "merges.txt"):
+                shutil.copy(os.path.join(args.gpt2, file), place)
+            with open(os.path.join(place, "tokenizer_config.json"), "w") as file:
+                json.dump({"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024}, file)
+        if vocabulary == "bert" and args.bert:
+            shutil.copy(args.bert, os.path.join(place, "vocab.txt"))
+            with open(os.path.join(place, "tokenizer_config.json"), "w") as file:
+                json.dump({"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}, file)
+        build().eval().save_pretrained(place)
+        print(name, flush=True)
+
+
+main()
