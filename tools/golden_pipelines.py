@@ -457,6 +457,49 @@ def listener(out, name):
     write(os.path.join(out, name + ".json"), {"runs": runs, "sounds": vectors})
 
 
+def speaker(out, name):
+    """A training checkpoint in the layout of Resemblyzer's, and its vectors of a few sounds."""
+    import numpy
+    from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
+    lstm, linear = torch.nn.LSTM(10, 12, 2, batch_first=True), torch.nn.Linear(12, 16)
+    with torch.no_grad():
+        for p in list(lstm.parameters()) + list(linear.parameters()):
+            p.copy_(torch.randn_like(p) * 0.6)
+    state = {**{"lstm." + k: v for k, v in lstm.state_dict().items()}, **{"linear." + k: v for k, v in linear.state_dict().items()},
+             "similarity_weight": torch.ones(1), "similarity_bias": torch.zeros(1)}
+    torch.save({"step": 3, "model_state": state, "optimizer_state": {"state": {5: {"exp_avg": torch.zeros(4)}}}}, os.path.join(out, name + ".pt"))
+    bank, rows = mel_filter_bank(201, 10, 0.0, 8000.0, RATE, norm="slaney", mel_scale="slaney"), []
+    for samples, salt in ((5000, 1), (25600, 2), (60001, 3), (70000, 4)):
+        wave = sound(samples, salt) / 64
+        change = -30 - 20 * numpy.log10(numpy.sqrt(numpy.mean(wave.astype(numpy.float64) ** 2)))
+        loud = wave * 10 ** (max(change, 0) / 20)
+        starts = list(range(0, max(1, -(-(samples + 1) // 160) - 160 + 77 + 1), 77))
+        if len(starts) > 1 and (samples - starts[-1] * 160) / 25600 < 0.75:
+            starts.pop()
+        loud = numpy.pad(loud, (0, max(0, (starts[-1] + 160) * 160 - samples)))
+        mel = spectrogram(loud, window_function(400, "hann"), 400, 160, power=2.0, center=True, pad_mode="constant", mel_filters=bank,
+                          log_mel=None).T.astype(numpy.float32)
+        with torch.no_grad():
+            hidden = lstm(torch.from_numpy(numpy.stack([mel[s:s + 160] for s in starts])))[1][0][-1]
+            vectors = torch.nn.functional.normalize(torch.relu(linear(hidden)), dim=1)
+        rows.append({"samples": samples, "salt": salt, "chunks": len(starts), "vector": unit(vectors.mean(0)).tolist()})
+    write(os.path.join(out, name + ".json"), {"sounds": rows})
+
+
+def word_vectors(out, name):
+    """One table and a tokenizer that would put tokens around a text."""
+    from safetensors.torch import save_file
+    tokenizer = word_pieces()
+    table = torch.randn(len(tokenizer), 8).to(torch.float16)
+    folder = os.path.join(out, name)
+    os.makedirs(folder)
+    tokenizer.backend_tokenizer.save(os.path.join(folder, "tokenizer.json"))
+    save_file({"embedding.weight": table}, os.path.join(folder, "model.safetensors"))
+    texts = [t for t in TEXTS if t]
+    vectors = [table.float()[tokenizer(t, add_special_tokens=False)["input_ids"]].mean(0).tolist() for t in texts]
+    write(os.path.join(out, name + ".json"), {"texts": texts, "vectors": vectors})
+
+
 MAKERS = {
     "sentences": lambda out, name: sentences(out, name, ["Transformer", "Pooling", "Normalize"], {"pooling_mode_mean_tokens": True},
                                              lambda h: unit(h.mean(0))),
@@ -484,6 +527,8 @@ MAKERS = {
     "vilt_asker": vilt,
     "visual_bert_asker": visual_bert,
     "listener": listener,
+    "speaker": speaker,
+    "word_vectors": word_vectors,
 }
 
 

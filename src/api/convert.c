@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "base/directory.h"
 #include "base/hub.h"
+#include "models/page.h"
 #include "params/safetensors.h"
 #include "params/weights.h"
 
@@ -117,12 +118,37 @@ static sn_status copy_files(const job *j, const char *folder) {
     return status;
 }
 
+/* Weights that a page recognises and that have no configuration beside them get one, so that the directory opens. */
+static sn_status write_own(const job *j, const char *folder, const char *name, const json_t *value) {
+    char *path = value ? sn_path_join(folder, name) : NULL;
+    if (!value) return SN_OK;
+    sn_status status = path ? sn_json_write(path, value) : SN_ERR_MEMORY;
+    sn_free(path);
+    if (status == SN_OK && json_array_append_new(j->files, json_string(name))) status = no_memory();
+    return status;
+}
+static sn_status add_config(const job *j, const char *folder) {
+    json_t *config = NULL, *processor = NULL;
+    char *path = sn_path_join(folder, "config.json");
+    if (!path) return SN_ERR_MEMORY;
+    bool there = sn_file_exists(path);
+    sn_free(path);
+    if (there) return SN_OK;
+    sn_status status = sn_page_recognise(j->weights, &config, &processor);
+    if (status == SN_OK) status = write_own(j, folder, "config.json", config);
+    if (status == SN_OK) status = write_own(j, folder, "preprocessor_config.json", processor);
+    json_decref(config);
+    json_decref(processor);
+    return status;
+}
+
 /* ---- the whole ---- */
 
 static sn_status fill(void *context, const char *fresh) {
     job *j = context;
     SN_TRY(write_weights(j, fresh));
-    return copy_files(j, fresh);
+    SN_TRY(copy_files(j, fresh));
+    return add_config(j, fresh);
 }
 
 static sn_status read_options(const char *options, job *j, bool *overwrite) {

@@ -13,12 +13,31 @@ static sn_status whole(const json_t *config, const char *key, int64_t fallback, 
     return SN_OK;
 }
 
+static sn_status parse_speaker(const json_t *config, sn_audio_processor *p) {
+    int frames = 0, step = 0;
+    SN_TRY(whole(config, "sampling_rate", 16000, 768000, &p->mel.rate));
+    SN_TRY(whole(config, "feature_size", 40, 1024, &p->mel.mels));
+    SN_TRY(whole(config, "hop_length", 160, 1 << 20, &p->mel.hop));
+    SN_TRY(whole(config, "n_fft", 400, 1 << 20, &p->mel.n_fft));
+    SN_TRY(whole(config, "frames", 160, 1 << 20, &frames));
+    SN_TRY(whole(config, "step", 77, frames, &step));
+    SN_TRY(sn_json_number(config, "least_coverage", 0.75, &p->least_coverage));
+    SN_TRY(sn_json_number(config, "loudness", -30, &p->loudness));
+    if (!(p->loudness <= 0)) SN_FAIL(SN_ERR_FORMAT, "\"loudness\" must be 0 or less, not %g", p->loudness);
+    p->mel.style = SN_MEL_POWER;
+    p->frames = frames;
+    p->step = step;
+    p->samples = p->frames * p->mel.hop;
+    return SN_OK;
+}
+
 static sn_status parse(const json_t *config, sn_audio_processor *p) {
     const char *type;
     double padding, dither;
     int seconds = 0;
     if (!json_is_object(config)) SN_FAIL(SN_ERR_FORMAT, "expected an object");
     SN_TRY(sn_json_string(config, "feature_extractor_type", "WhisperFeatureExtractor", &type));
+    if (!strcmp(type, "SpeakerFeatureExtractor")) return parse_speaker(config, p);
     if (strcmp(type, "WhisperFeatureExtractor")) SN_FAIL(SN_ERR_UNSUPPORTED, "\"%.80s\" is not a processor of sound that is known here", type);
     SN_TRY(whole(config, "sampling_rate", 16000, 768000, &p->mel.rate));
     SN_TRY(whole(config, "feature_size", 80, 1024, &p->mel.mels));

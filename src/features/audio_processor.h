@@ -11,6 +11,10 @@
 typedef struct sn_audio_processor {
     sn_mel_options mel;
     int64_t samples, frames; /* of one chunk */
+    /* Of a speaker encoder (step above 0): chunks begin every `step` frames; the last one counts if at least this part of
+     * it sounds; sound below `loudness` (dB of full scale) is raised to it first. */
+    int64_t step;
+    double least_coverage, loudness;
 } sn_audio_processor;
 
 sn_status sn_audio_processor_read(const char *directory, sn_audio_processor *out);

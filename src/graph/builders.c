@@ -151,5 +151,5 @@ sn_node sn_avgpool(sn_graph *g, sn_node x, int kernel_h, int kernel_w, int strid
 sn_node sn_recurrent(sn_graph *g, sn_op kind, sn_node x, sn_node lengths, sn_node w_ih, sn_node w_hh, sn_node b_ih,
                      sn_node b_hh) {
     sn_attr attr = {.rnn = {g->training}};
-    return sn_emit(g, kind, (sn_node[]){x, w_ih, w_hh, b_ih, b_hh, lengths}, 6, &attr);
+    return sn_emit(g, kind, (sn_node[]){x, w_ih, w_hh, b_ih, b_hh, lengths}, lengths.id < 0 ? 5 : 6, &attr);
 }

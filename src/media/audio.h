@@ -26,7 +26,8 @@ void sn_audio_to_mono(sn_audio *audio);
  * gives ceil(frames * rate / audio->rate) frames. On failure the sound is as it was. */
 sn_status sn_audio_resample(sn_audio *audio, int rate);
 
-typedef enum sn_mel_style { SN_MEL_WHISPER, SN_MEL_LOG } sn_mel_style; /* LOG: natural log of (x + 1e-6), no floor */
+/* LOG: natural log of (x + 1e-6), no floor; POWER: x itself. */
+typedef enum sn_mel_style { SN_MEL_WHISPER, SN_MEL_LOG, SN_MEL_POWER } sn_mel_style;
 typedef struct sn_mel_options {
     int rate, n_fft, hop, mels;
     double fmin, fmax; /* Hz; fmax 0 = rate / 2 */

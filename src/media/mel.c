@@ -51,7 +51,7 @@ static sn_status check_options(const sn_mel_options *o) {
     if (!(o->fmin >= 0 && o->fmax >= 0 && o->fmin < top && top <= o->rate / 2.0))
         SN_FAIL(SN_ERR_USAGE, "log-mel: from %g to %g Hz does not lie in 0 to %g Hz", o->fmin, top,
                 o->rate / 2.0);
-    if (o->style != SN_MEL_WHISPER && o->style != SN_MEL_LOG)
+    if (o->style != SN_MEL_WHISPER && o->style != SN_MEL_LOG && o->style != SN_MEL_POWER)
         SN_FAIL(SN_ERR_USAGE, "log-mel: unknown style %d", (int)o->style);
     return SN_OK;
 }
@@ -161,6 +161,7 @@ static void separate(const sn_complex *z, int n, int bins, sn_complex *power) {
 }
 
 static float logarithm(sn_mel_style style, double x) {
+    if (style == SN_MEL_POWER) return (float)x;
     if (style == SN_MEL_LOG) return logf((float)(x + 1e-6));
     return log10f((float)(x > 1e-10 ? x : 1e-10));
 }

@@ -47,6 +47,13 @@ sn_status sn_page_find_for(const json_t *json, const sn_page **out) {
     SN_FAIL(SN_ERR_UNSUPPORTED, "\"architecture\": \"%s\" of timm is not known", architecture);
 }
 
+sn_status sn_page_recognise(const sn_weights *w, json_t **config, json_t **processor) {
+    *config = *processor = NULL;
+    for (int i = 0; i < PAGES && !*config; i++)
+        if (pages[i]->recognise) SN_TRY(pages[i]->recognise(w, config, processor));
+    return SN_OK;
+}
+
 /* ---- config ---- */
 
 static const struct {

@@ -128,11 +128,17 @@ typedef struct sn_page {
     int64_t (*longest)(const sn_page_config *c); /* tokens that a text may have; NULL: `positions` */
     bool pools;  /* the vector of a text is "pooler_output"; false: the mean over its tokens is a better one */
     bool padded; /* texts are read with their padding: they must be filled up to the longest */
+    bool bare;   /* texts are read without the special tokens that a tokenizer puts around them */
+    /* Weights that come without a config.json: are they this page's? Then *config is one for them, and *processor a
+     * preprocessor_config.json where one is needed; else both stay NULL. NULL: they never come so. */
+    sn_status (*recognise)(const struct sn_weights *w, json_t **config, json_t **processor);
     const char *const *timm; /* beginnings of timm's "architecture" that this page builds; NULL-terminated or NULL */
 } sn_page;
 
 /* Row for a config.json: by its "model_type", or by timm's "architecture". */
 sn_status sn_page_find_for(const json_t *json, const sn_page **out);
+/* The configuration of bare weights, by the first row that recognises them; NULL where none does. */
+sn_status sn_page_recognise(const struct sn_weights *w, json_t **config, json_t **processor);
 /* Row by config.json's model_type; the error lists what is known. */
 sn_status sn_page_find(const char *model_type, const sn_page **out);
 /* Fills the config from its object by the page's keys and parts; a value of a wrong type names the key. `json` must

@@ -24,7 +24,7 @@ typedef struct sn_recurrent_options {
     bool bidirectional; /* outputs of both directions side by side: 2 * width */
     float dropout;      /* between layers */
 } sn_recurrent_options;
-/* x [N,T,I], lengths [N] -> [N,T,width or 2 width]; names as torch.nn.GRU's (weight_ih_l0, …_reverse). */
+/* x [N,T,I], lengths [N] (SN_NO_NODE: all of T) -> [N,T,width or 2 width]; names as torch.nn.GRU's (weight_ih_l0, …_reverse). */
 sn_node sn_recurrent_stack(sn_graph *g, sn_node x, sn_node lengths, sn_node rows, const char *name,
                            const sn_recurrent_options *options);
 

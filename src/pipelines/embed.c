@@ -4,6 +4,7 @@
  *         -> or, from a model that compares pictures with texts, its own projected vectors, normalised
  *   pictures -> pixels -> the model's own vectors
  *   sounds -> windows of log-mel -> the encoder's states -> their mean, as far as there is sound
+ *          -> or, for a speaker encoder, windows that overlap -> a vector of each -> their mean, made one of length 1
  *
  * Batches hold texts of nearly one length, so little is computed for padding; each vector goes to its item's place. */
 #include <math.h>
@@ -16,6 +17,7 @@ static const char *const keys[] = {"batch_size", "prompt", "pooling", "normalise
 static const char *const text_names[] = {"text_embeds", "last_hidden_state", NULL};
 static const char *const pooled_names[] = {"text_embeds", "pooler_output", NULL};
 static const char *const image_names[] = {"image_embeds", "pooler_output", "last_hidden_state", NULL};
+static const char *const audio_names[] = {"audio_embeds", NULL};
 enum { BATCH = 32, MOST_BATCH = 4096 };
 
 static const char *const *names_of_text(const sn_pipeline *p) { return sn_text_page(p)->pools ? pooled_names : text_names; }
@@ -151,27 +153,52 @@ static sn_status pictures(embedding *e) {
 
 /* ---- sounds ---- */
 
-/* The mean over the states of all windows; a state stands for two frames, and those behind the sound's end do not count. */
+static void add_rows(double *sum, const float *rows, int64_t n, int64_t width) {
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t k = 0; k < width; k++) sum[k] += (double)rows[t * width + k];
+}
+
+/* The sums over the vectors of all windows, and their number. */
+static sn_status sum_chunks(embedding *e, const sn_sound *s, float *chunk, double *sum, int64_t *count) {
+    const sn_audio_processor *q = &e->call->p->sound;
+    sn_result r;
+    for (*count = 0; *count < s->chunks; ++*count) {
+        sn_sound_chunk(e->call->p, s, *count * q->step, chunk);
+        sn_feed feed = {.kinds = SN_IN_SOUND, .sizes = {.rows = 1, .frames = q->frames}, .sound = chunk};
+        SN_TRY(sn_work_run(e->call->work, &feed, audio_names, &r));
+        add_rows(sum, r.data, 1, (int64_t)e->width);
+    }
+    return SN_OK;
+}
+
+/* The sums over the states of all windows; a state stands for two frames, and those behind the sound's end do not count. */
+static sn_status sum_states(embedding *e, const sn_sound *s, float *chunk, double *sum, int64_t *count) {
+    const int64_t window = e->call->p->sound.frames;
+    sn_result r;
+    *count = 0;
+    for (int64_t first = 0; first < s->content; first += window) {
+        int64_t frames = s->content - first < window ? s->content - first : window, states = (frames + 1) / 2;
+        sn_sound_chunk(e->call->p, s, first, chunk);
+        sn_feed feed = {.kinds = SN_IN_SOUND, .sizes = {.rows = 1, .frames = window}, .sound = chunk};
+        SN_TRY(sn_work_encode(e->call->work, &feed, &r));
+        add_rows(sum, r.data, states, (int64_t)e->width);
+        *count += states;
+    }
+    return SN_OK;
+}
+
 static sn_status sound(embedding *e, size_t i, float *chunk, double *sum) {
     const sn_pipeline *p = e->call->p;
     sn_sound s;
-    sn_result r;
-    int64_t width = (int64_t)e->width, count = 0, window = p->sound.frames;
+    int64_t count;
+    bool speaker = p->sound.step > 0;
     float *out = e->vectors + i * e->width;
     SN_TRY(sn_sound_make(p, &e->call->items[i], &s));
     memset(sum, 0, e->width * sizeof *sum);
-    sn_status status = SN_OK;
-    for (int64_t first = 0; status == SN_OK && first < s.content; first += window) {
-        int64_t frames = s.content - first < window ? s.content - first : window;
-        sn_sound_chunk(p, &s, first, chunk);
-        sn_feed feed = {.kinds = SN_IN_SOUND, .sizes = {.rows = 1, .frames = window}, .sound = chunk};
-        status = sn_work_encode(e->call->work, &feed, &r);
-        for (int64_t t = 0; status == SN_OK && t < (frames + 1) / 2; t++, count++)
-            for (int64_t k = 0; k < width; k++) sum[k] += (double)r.data[t * width + k];
-    }
-    for (int64_t k = 0; status == SN_OK && k < width; k++) out[k] = (float)(sum[k] / (double)count);
+    sn_status status = speaker ? sum_chunks(e, &s, chunk, sum, &count) : sum_states(e, &s, chunk, sum, &count);
+    for (size_t k = 0; status == SN_OK && k < e->width; k++) out[k] = (float)(sum[k] / (double)count);
     if (status == SN_OK && !all_finite(out, e->width)) status = sn_fail(SN_ERR_NUMERIC, "item %zu: the vector is not finite", i + 1);
-    if (status == SN_OK && e->normalise > 0) sn_unit_length(out, width);
+    if (status == SN_OK && (e->normalise > 0 || (e->normalise < 0 && speaker))) sn_unit_length(out, (int64_t)e->width);
     sn_sound_free(&s);
     return status;
 }
@@ -220,15 +247,15 @@ static sn_status check_kind(const sn_call *call, const struct kind **out) {
 
 static sn_status width_of(const sn_pipeline *p, const sn_pooling *pooling, size_t *out) {
     sn_result r;
+    const sn_page_config *c = sn_pretrained_config(p->model);
     int64_t width = 0;
     if (sn_pipeline_accepts(p, SN_IN_TEXT)) {
         sn_feed feed = {.kinds = SN_IN_TEXT, .sizes = {.rows = 1, .steps = 2}};
         SN_TRY(sn_work_shape(p, &feed, names_of_text(p), &r));
         width = r.shape.dim[r.shape.rank - 1];
         if (r.shape.rank > 2) SN_TRY(sn_pooling_width(pooling, width, &width));
-    } else if (sn_pipeline_accepts(p, SN_IN_SOUND)) width = sn_pretrained_config(p->model)->size.width;
+    } else if (sn_pipeline_accepts(p, SN_IN_SOUND)) width = c->projection ? c->projection : c->size.width;
     else {
-        const sn_page_config *c = sn_pretrained_config(p->model);
         sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = 1, .height = c->image, .width = c->image}};
         SN_TRY(sn_work_shape(p, &feed, image_names, &r));
         width = r.shape.dim[r.shape.rank - 1];
@@ -270,7 +297,7 @@ static sn_status run(sn_call *call) {
 /* Not where the inputs are one sequence or a decoder must run too; of a model that writes what it hears, the encoder. */
 static bool fits(const sn_pipeline *p) {
     const sn_page *page = p->model ? sn_pretrained_page(p->model) : NULL;
-    if (page && page->accepts & SN_IN_SOUND) return page->encode && p->mel;
+    if (page && page->accepts & SN_IN_SOUND) return p->mel && (page->encode || p->sound.step > 0);
     if (!page || page->accepts & SN_IN_JOINT || (page->encode && sn_pretrained_writes(p->model))) return false;
     return page->accepts & SN_IN_TEXT ? p->tokenizer != NULL : (page->accepts & SN_IN_IMAGE) != 0;
 }

@@ -65,6 +65,7 @@ sn_status sn_item_sound(const sn_item *item, int rate, sn_audio *out);
 typedef struct sn_sound {
     double seconds;
     int64_t frames, content; /* of mel; those of them that sound (or their beginnings) reach */
+    int64_t chunks;          /* of a speaker encoder */
     float *mel;              /* [frames][mels], heap */
 } sn_sound;
 sn_status sn_sound_make(const sn_pipeline *p, const sn_item *item, sn_sound *out);

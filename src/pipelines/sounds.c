@@ -1,4 +1,5 @@
 /* sounds.c: items' sound as the model's own processor makes it: log-mel f32 [frames, mels]. */
+#include <math.h>
 #include <stdio.h>
 
 #include "pipelines/media.h"
@@ -39,19 +40,63 @@ void sn_sound_free(sn_sound *s) {
     *s = (sn_sound){0};
 }
 
-sn_status sn_sound_make(const sn_pipeline *p, const sn_item *item, sn_sound *out) {
+/* ---- chunks that overlap, for a speaker encoder ---- */
+
+static void raise_to(float *pcm, int64_t n, double loudness) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)pcm[i] * (double)pcm[i];
+    double rms = sqrt(sum / (double)n), change = rms > 0 ? loudness - 20 * log10(rms) : 0;
+    float by = (float)pow(10, change / 20);
+    for (int64_t i = 0; change > 0 && i < n; i++) pcm[i] *= by;
+}
+
+/* How many: as Resemblyzer's compute_partial_slices counts. */
+static int64_t chunks_of(const sn_audio_processor *q, int64_t samples) {
+    int64_t frames = samples / q->mel.hop + 1, all = frames - q->frames + q->step + 1, n = ((all > 1 ? all : 1) + q->step - 1) / q->step;
+    double covered = (double)(samples - (n - 1) * q->step * q->mel.hop) / (double)q->samples;
+    return n > 1 && covered < q->least_coverage ? n - 1 : n;
+}
+
+/* The spectrogram with silence around the sound where sn_mel_compute would mirror it: two hops before it, as many behind. */
+static sn_status make_chunks(const sn_pipeline *p, const sn_audio *audio, sn_sound *out) {
     const sn_audio_processor *q = &p->sound;
+    const int64_t hop = q->mel.hop, around = (q->mel.n_fft / 2 + hop - 1) / hop, mels = q->mel.mels;
+    out->chunks = chunks_of(q, audio->frames);
+    out->content = out->frames = (out->chunks - 1) * q->step + q->frames;
+    int64_t end = out->frames * hop > audio->frames ? out->frames * hop : audio->frames, frames = end / hop + 2 * around;
+    float *pcm = sn_alloc((size_t)(end + 2 * around * hop), sizeof *pcm), *mel = sn_alloc((size_t)frames, (size_t)mels * sizeof *mel);
+    out->mel = sn_alloc((size_t)out->frames, (size_t)mels * sizeof *out->mel);
+    sn_status status = pcm && mel && out->mel ? SN_OK : SN_ERR_MEMORY;
+    if (status == SN_OK) {
+        memcpy(pcm + around * hop, audio->pcm, (size_t)audio->frames * sizeof *pcm);
+        raise_to(pcm + around * hop, audio->frames, q->loudness);
+        status = sn_mel_compute(p->mel, pcm, frames * hop, mel);
+    }
+    if (status == SN_OK) memcpy(out->mel, mel + around * mels, (size_t)(out->frames * mels) * sizeof *mel);
+    sn_free(pcm);
+    sn_free(mel);
+    return status;
+}
+
+/* ---- windows ---- */
+
+static sn_status make_windows(const sn_pipeline *p, const sn_audio *audio, sn_sound *out) {
+    const sn_audio_processor *q = &p->sound;
+    bool chunk = audio->frames <= q->samples;
+    out->frames = chunk ? q->frames : sn_mel_frames(p->mel, audio->frames);
+    out->content = chunk ? (audio->frames + q->mel.hop - 1) / q->mel.hop : out->frames;
+    out->mel = sn_alloc((size_t)out->frames, (size_t)q->mel.mels * sizeof *out->mel);
+    if (!out->mel) return SN_ERR_MEMORY;
+    return chunk ? sn_audio_processor_compute(q, p->mel, audio->pcm, audio->frames, out->mel)
+                 : sn_mel_compute(p->mel, audio->pcm, audio->frames, out->mel);
+}
+
+sn_status sn_sound_make(const sn_pipeline *p, const sn_item *item, sn_sound *out) {
     sn_audio audio;
     *out = (sn_sound){0};
-    SN_TRY(sn_item_sound(item, q->mel.rate, &audio));
-    bool chunk = audio.frames <= q->samples;
-    out->seconds = (double)audio.frames / q->mel.rate;
-    out->frames = chunk ? q->frames : sn_mel_frames(p->mel, audio.frames);
-    out->content = chunk ? (audio.frames + q->mel.hop - 1) / q->mel.hop : out->frames;
-    out->mel = sn_alloc((size_t)out->frames, (size_t)q->mel.mels * sizeof *out->mel);
-    sn_status status = !out->mel ? SN_ERR_MEMORY
-                     : chunk     ? sn_audio_processor_compute(q, p->mel, audio.pcm, audio.frames, out->mel)
-                                 : sn_mel_compute(p->mel, audio.pcm, audio.frames, out->mel);
+    SN_TRY(sn_item_sound(item, p->sound.mel.rate, &audio));
+    out->seconds = (double)audio.frames / p->sound.mel.rate;
+    sn_status status = p->sound.step ? make_chunks(p, &audio, out) : make_windows(p, &audio, out);
     sn_audio_free(&audio);
     if (status != SN_OK) sn_sound_free(out);
     return status;

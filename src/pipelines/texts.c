@@ -55,7 +55,7 @@ sn_status sn_text_list_add(sn_text_list *l, const sn_pipeline *p, const sn_item 
     const char *text;
     size_t bytes;
     sn_buf whole = {0};
-    sn_encode_options o = {.add_special = true, .truncation = most ? SN_TRUNCATE_LONGEST_FIRST : SN_TRUNCATE_NONE,
+    sn_encode_options o = {.add_special = !sn_text_page(p)->bare, .truncation = most ? SN_TRUNCATE_LONGEST_FIRST : SN_TRUNCATE_NONE,
                            .padding = SN_PAD_NONE, .max_length = most};
     SN_TRY(sn_item_text(item, &text, &bytes));
     sn_status status = prepare(p, prompt, text, bytes, &whole);
