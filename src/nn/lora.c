@@ -24,6 +24,7 @@ static bool wanted(const sn_lora *l, const char *module) {
 }
 
 static sn_node side(sn_graph *g, const char *name, sn_node x, int64_t out, sn_init init) {
+    if (x.id < 0) return x;
     sn_scope_push(g, name);
     sn_node w = sn_param(g, "weight", SN_SHAPE(out, sn_dim(g, x, -1)), init);
     sn_scope_pop(g);
