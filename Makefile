@@ -23,12 +23,17 @@ test: ## build and run all tests (installs what is missing when root)
 	@$(MAKE) --no-print-directory all TESTS=ON
 	@ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure -LE long
 
-long: ## the slow tests too, then everything once more against oneDNN 3
+long: ## the slow tests too, then everything once more against oneDNN 3; published sizes where SN_BENCH_PYTHON has Transformers
 	@tools/deps.sh install build test demo
 	@$(MAKE) --no-print-directory all TESTS=ON
 	@ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure
 	@tools/onednn3.sh $(BUILD)-onednn3 $(JOBS)
 	@ctest --test-dir $(BUILD)-onednn3 -j$(JOBS) --output-on-failure
+	@if [ -n "$$SN_BENCH_PYTHON" ]; then \
+	  cmake --build $(BUILD) --target run_page -j $(JOBS) && \
+	  "$$SN_BENCH_PYTHON" tools/full_models.py $(BUILD)/models && \
+	  "$$SN_BENCH_PYTHON" tools/check_full_models.py $(BUILD)/run_page $(BUILD)/models; \
+	else echo "published sizes: not checked (SN_BENCH_PYTHON: a python3 with torch and transformers)"; fi
 
 bench: ## ours against PyTorch, alternately; SN_BENCH_PYTHON has the peer, BENCH_FLAGS go to bench/run.py
 	@tools/deps.sh install build demo
