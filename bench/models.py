@@ -59,7 +59,7 @@ def measure_row(bench, name, place, arguments, measure, summary):
         means = {}
         for worker_name, worker in workers.items():  # primitives are created, weights packed
             means[worker_name] = [worker.ask('run') for _ in range(2)][-1].get('mean')
-        apart = [m for m in means.values() if m is not None and abs(m - means['ours']) > 0.02 * abs(means['ours'])]
+        apart = [m for m in means.values() if m is not None and abs(m - means['ours']) > (0.3 if work == 'train' else 0.02) * abs(means['ours'])]  # dropout is drawn
         if apart:
             raise SystemExit('%s: the numbers differ: %s' % (name, means))
         pids = [w.process.pid for w in workers.values()]

@@ -9,7 +9,7 @@
 
 static const sn_key keys[] = {SN_KEY("num_mel_bins", INT, mels, 40), SN_KEY("hidden_size", INT, size.width, 256),
                               SN_KEY("num_hidden_layers", INT, size.layers, 3), SN_KEY("embedding_size", INT, projection, 256),
-                              SN_KEY("half_frames", INT, positions, 80), {NULL}};
+                              SN_KEY("half_frames", INT, positions, 80), {0}};
 
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;

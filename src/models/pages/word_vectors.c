@@ -3,7 +3,7 @@
 #include "models/page.h"
 #include "params/weights.h"
 
-static const sn_key keys[] = {SN_KEY("vocab_size", INT, vocabulary, 32000), SN_KEY("hidden_size", INT, size.width, 256), {NULL}};
+static const sn_key keys[] = {SN_KEY("vocab_size", INT, vocabulary, 32000), SN_KEY("hidden_size", INT, size.width, 256), {0}};
 
 static void build(const sn_page_build *b) {
     sn_page_give(b->out, "last_hidden_state", sn_page_table(b->g, b->in->ids, "embedding", b->c->vocabulary, b->c->size.width, NULL));
