@@ -204,8 +204,57 @@ def tables():
     put("mean_rows", [x], [x.mean(-1)])
 
 
+def arithmetic():
+    a, b = leaf(3, 4), torch.rand(3, 4) + 0.5
+    for name, f in (("add", torch.add), ("sub", torch.sub), ("mul", torch.mul), ("div", torch.div), ("maximum", torch.maximum)):
+        put(name, [a, b], [f(a, b)])
+    x = leaf(50, scale=3.0)
+    for name, f in (("affine", lambda v: v * -1.5 + 0.25), ("square", torch.square), ("abs", torch.abs), ("sign", torch.sign),
+                    ("clamp", lambda v: v.clamp(-0.5, 0.75))):
+        put(name, [x], [f(x)])
+    x = torch.rand(50) * 5 + 0.1
+    put("log", [x], [torch.log(x)])
+    put("sqrt", [x], [torch.sqrt(x)])
+    x = leaf(200, scale=3.0)
+    y = x * torch.sigmoid(1.702 * x)
+    dy, (dx,) = grads(y, (x,))
+    put("quick_gelu", [x], [y])
+    put("quick_gelu_bwd", [x, dy], [dx])
+
+
+def shapes():
+    x = leaf(2, 3, 4, 5)
+    put("transpose", [x], [x.permute(0, 2, 3, 1)])
+    put("slice", [x], [x[:, 1:3]])
+    put("broadcast", [x[:, :1]], [x[:, :1].expand(2, 6, 4, 5)])
+    put("concat", [x, x[:, :2] * 2], [torch.cat([x, x[:, :2] * 2], 1)])
+    put("argmax", [x], [x.argmax(-1)])
+    part = leaf(2, 3)
+    put("pad", [part], [F.pad(part, (2, 2))])
+    put("copy", [part], [part.clone()])
+
+
+def sequences():
+    """Rows of lengths 4, 2 and 0 of 4 positions."""
+    x, lengths = leaf(3, 4, 5), torch.tensor([4, 2, 0])
+    valid = (torch.arange(4)[None] < lengths[:, None])[..., None]
+    put("seq_mask", [x, lengths], [x * valid])
+    turned = x.clone()
+    for row, n in enumerate(lengths):
+        turned[row, :n] = x[row, :n].flip(0)
+    put("seq_reverse", [x, lengths], [turned])
+    last = torch.stack([x[row, n - 1] if n else x[row, 0] * 0 for row, n in enumerate(lengths)])
+    mean = (x * valid).sum(1) / lengths.clamp(min=1)[:, None]
+    most, where = x.masked_fill(~valid, -torch.inf).max(1)
+    most, where = torch.where(lengths[:, None] > 0, most, 0.0), torch.where(lengths[:, None] > 0, where, -1)
+    for name, y, second in (("seq_last", last, None), ("seq_mean", mean, None), ("seq_max", most, where)):
+        dy, (dx,) = grads(y, (x,))
+        put(name, [x, lengths], [y] if second is None else [y, second])
+        put(name + "_bwd", [dy, lengths if second is None else second], [dx])
+
+
 def main():
-    for part in (products, norms, pools, recurrent, losses, elementwise, tables, attention):
+    for part in (products, norms, pools, recurrent, losses, elementwise, tables, attention, arithmetic, shapes, sequences):
         part()
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden", "ops.safetensors")
     save_file(tensors, path, metadata={"made_by": "tools/golden_ops.py", "torch": torch.__version__.split("+")[0]})

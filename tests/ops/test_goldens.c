@@ -67,6 +67,21 @@ static const golden goldens[] = {
     PLAIN("embed", EMBED), {.name = "embed_bwd", .op = SN_EMBED_BWD, .attr = {.embed = {9}}},
     {.name = "sum_columns", .op = SN_REDUCE_SUM, .attr = {.reduce = {3, 0}}},
     {.name = "mean_rows", .op = SN_REDUCE_MEAN, .attr = {.reduce = {4, 0}}},
+    PLAIN("add", ADD), PLAIN("sub", SUB), PLAIN("mul", MUL), PLAIN("div", DIV), PLAIN("maximum", MAXIMUM),
+    {.name = "affine", .op = SN_AFFINE, .attr = {.affine = {-1.5f, 0.25f}}},
+    {.name = "clamp", .op = SN_CLAMP, .attr = {.clamp = {-0.5f, 0.75f}}},
+    PLAIN("square", SQUARE), PLAIN("abs", ABS), PLAIN("sign", SIGN), PLAIN("log", LOG), PLAIN("sqrt", SQRT),
+    PLAIN("quick_gelu", QUICK_GELU), PLAIN("quick_gelu_bwd", QUICK_GELU_BWD),
+    {.name = "transpose", .op = SN_TRANSPOSE, .attr = {.transpose = {{0, 2, 3, 1}}}},
+    {.name = "slice", .op = SN_SLICE, .attr = {.slice = {1, 1, 2}}},
+    {.name = "pad", .op = SN_PAD, .attr = {.slice = {1, 2, 7}}},
+    {.name = "broadcast", .op = SN_BROADCAST, .attr = {.reshape = {{{2, 6, 4, 5}, 4}}}},
+    {.name = "concat", .op = SN_CONCAT, .attr = {.concat = {1}}},
+    PLAIN("argmax", ARGMAX), PLAIN("copy", COPY),
+    PLAIN("seq_mask", SEQ_MASK), PLAIN("seq_reverse", SEQ_REVERSE), PLAIN("seq_last", SEQ_LAST), PLAIN("seq_mean", SEQ_MEAN),
+    PLAIN("seq_max", SEQ_MAX), {.name = "seq_last_bwd", .op = SN_SEQ_LAST_BWD, .attr = {.seq = {4}}},
+    {.name = "seq_mean_bwd", .op = SN_SEQ_MEAN_BWD, .attr = {.seq = {4}}},
+    {.name = "seq_max_bwd", .op = SN_SEQ_MAX_BWD, .attr = {.seq = {4}}},
 };
 enum { GOLDENS = sizeof goldens / sizeof *goldens };
 
@@ -186,8 +201,18 @@ static int enter(void **state) {
     return sn_threads_enter(2) == SN_OK ? 0 : -1;
 }
 
+/* An op without a golden is one that computes nothing, or draws random numbers. */
+static void every_op_has_a_golden(void **state) {
+    (void)state;
+    bool has[SN_OP_COUNT] = {[SN_INPUT] = true, [SN_PARAM] = true, [SN_FILL] = true, [SN_CAST] = true, [SN_RESHAPE] = true,
+                             [SN_DROPOUT] = true};
+    for (int i = 0; i < GOLDENS; i++) has[goldens[i].op] = true;
+    for (int op = 0; op < SN_OP_COUNT; op++)
+        if (!has[op]) fail_msg("%s has no golden", sn_ops[op].name);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_op_has_a_golden), 
         cmocka_unit_test(ref_is_pytorch), cmocka_unit_test(every_golden_is_read),
 #ifdef SN_DNNL
         cmocka_unit_test(dnnl_is_pytorch),
