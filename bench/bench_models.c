@@ -36,7 +36,6 @@ typedef struct model {
     sn_pretrained *m;
     sn_page_sizes sizes;
     sn_runner *runner;
-    const sn_program *program;
     sn_optimiser *optimiser; /* NULL: forward only */
     sn_shape shape;          /* of the output */
     uint64_t step;
@@ -47,34 +46,57 @@ static void open_model(model *b, const char *place, const char *precision, int t
     need(sn_pretrained_open(place, &o, &b->m));
 }
 
-static void set_sizes(model *b, const char *kind, int64_t rows, int64_t steps) {
-    const sn_page_config *c = sn_pretrained_config(b->m);
-    b->sizes = (sn_page_sizes){.rows = rows, .height = -1};
-    if (!strcmp(kind, "text")) b->sizes.steps = steps;
-    else if (!strcmp(kind, "picture")) b->sizes.height = b->sizes.width = 0;
-    else b->sizes.frames = 2 * c->positions;
+/* What goes in: one row each. */
+static const struct kind {
+    const char *name;
+    unsigned accepts;
+    bool encoder; /* the encoder alone is measured */
+} kinds[] = {{"text", SN_IN_TEXT, false}, {"picture", SN_IN_IMAGE, false}, {"sound", SN_IN_SOUND, true}};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static void set_sizes(model *b, unsigned accepts, int64_t rows, int64_t steps) {
+    b->sizes = (sn_page_sizes){.rows = rows, .height = accepts & SN_IN_IMAGE ? 0 : -1};
+    if (accepts & SN_IN_TEXT) b->sizes.steps = steps;
+    if (accepts & SN_IN_SOUND) b->sizes.frames = 2 * sn_pretrained_config(b->m)->positions;
 }
 
-/* In the order of sn_pretrained_inputs. */
-static void bind(model *b, const sn_page_in *in, const sn_graph *g) {
-    int at = 0;
+/* What the inputs of a graph are bound to, made before compiling takes the graph; in the order of sn_pretrained_inputs. */
+typedef struct feed {
+    const void *data[8];
+    int n;
+} feed;
+
+static feed make_feed(const model *b, const sn_page_in *in, const sn_graph *g) {
+    feed f = {.n = 0};
     size_t n = (size_t)(b->sizes.rows * b->sizes.steps);
     if (in->ids.id >= 0) {
         int32_t *ids = some(n, 4), *types = some(n, 4), *lengths = some((size_t)b->sizes.rows, 4);
         for (size_t i = 0; i < n; i++) ids[i] = token(i);
         for (int64_t r = 0; r < b->sizes.rows; r++) lengths[r] = (int32_t)b->sizes.steps;
-        sn_runner_bind_input(b->runner, at++, ids);
-        sn_runner_bind_input(b->runner, at++, types);
-        sn_runner_bind_input(b->runner, at++, lengths);
+        f.data[f.n++] = ids;
+        f.data[f.n++] = types;
+        f.data[f.n++] = lengths;
     }
     const sn_node real[] = {in->pixels, in->sound};
     for (int k = 0; k < 2; k++)
-        if (real[k].id >= 0) sn_runner_bind_input(b->runner, at++, numbers((size_t)sn_shape_count(sn_shape_at(g, real[k]))));
+        if (real[k].id >= 0) f.data[f.n++] = numbers((size_t)sn_shape_count(sn_shape_at(g, real[k])));
     if (in->rows.id >= 0) {
         int64_t *rows = some((size_t)b->sizes.rows, sizeof *rows);
         for (int64_t r = 0; r < b->sizes.rows; r++) rows[r] = r;
-        sn_runner_bind_input(b->runner, at++, rows);
+        f.data[f.n++] = rows;
     }
+    return f;
+}
+
+/* Compiles the graph (and frees it); the runner has its memory and its inputs. */
+static void make_runner(model *b, const sn_page_in *in, sn_graph *g, int n, const sn_node *outputs) {
+    sn_program *program;
+    feed f = make_feed(b, in, g);
+    b->shape = sn_shape_at(g, outputs[0]);
+    need(sn_pretrained_compile(b->m, g, n, outputs, n, &program));
+    need(sn_runner_create(program, sn_pretrained_params(b->m), &b->runner));
+    sn_runner_lend(b->runner, sn_pages(sn_program_bytes(program)));
+    for (int i = 0; i < f.n; i++) sn_runner_bind_input(b->runner, i, f.data[i]);
 }
 
 static sn_node output_of(const sn_page_out *out) {
@@ -115,16 +137,11 @@ static void compile(model *b, bool trains) {
     size_t most = (size_t)sn_params_count(p) + 1;
     sn_node *outputs = some(most, sizeof *outputs);
     int *which = some(most, sizeof *which), n = 0;
-    sn_program *program;
     need(sn_pretrained_graph(b->m, &b->sizes, trains, &g, &in, out));
     outputs[0] = sn_cast(g, output_of(out), SN_F32);
     if (trains) n = add_gradients(b, g, outputs[0], outputs, which);
     need(sn_graph_check(g));
-    b->shape = sn_shape_at(g, outputs[0]);
-    need(sn_pretrained_compile(b->m, g, 1 + n, outputs, 1 + n, &program));
-    b->program = program;
-    need(sn_runner_create(program, p, &b->runner));
-    sn_runner_lend(b->runner, sn_pages(sn_program_bytes(program)));
+    make_runner(b, &in, g, 1 + n, outputs);
     if (trains) {
         float *gradients;
         sn_optimiser_options o;
@@ -133,35 +150,21 @@ static void compile(model *b, bool trains) {
         need(sn_params_gradients(p, &gradients));
         for (int i = 0; i < n; i++) sn_runner_bind_output(b->runner, 1 + i, gradients + sn_params_offset(p, which[i]));
     }
-    need(sn_graph_create(p, trains, &g)); /* once more for the inputs' shapes: compiling freed the first */
-    sn_pretrained_inputs(b->m, g, &b->sizes, trains, &in);
-    bind(b, &in, g);
-    sn_graph_free(g);
     sn_free(out);
     sn_free(outputs);
     sn_free(which);
 }
 
-/* The encoder's program, bound to its input; gives the shape of its output. */
-static sn_shape prepare_encoder(model *b, const char *kind, int64_t rows) {
+/* The encoder alone. */
+static void compile_encoder(model *b) {
     sn_graph *g;
     sn_page_in in;
     sn_node node;
-    sn_program *program;
-    set_sizes(b, kind, rows, 0);
     need(sn_graph_create(sn_pretrained_params(b->m), false, &g));
     sn_pretrained_inputs(b->m, g, &b->sizes, false, &in);
     need(sn_pretrained_encode(b->m, g, &in, &node));
     node = sn_cast(g, node, SN_F32);
-    sn_shape shape = sn_shape_at(g, node);
-    need(sn_pretrained_compile(b->m, g, 1, &node, 1, &program));
-    need(sn_runner_create(program, sn_pretrained_params(b->m), &b->runner));
-    sn_runner_lend(b->runner, sn_pages(sn_program_bytes(program)));
-    need(sn_graph_create(sn_pretrained_params(b->m), false, &g));
-    sn_pretrained_inputs(b->m, g, &b->sizes, false, &in);
-    bind(b, &in, g);
-    sn_graph_free(g);
-    return shape;
+    make_runner(b, &in, g, 1, &node);
 }
 
 static void run_model(model *b, bool profile) {
@@ -194,14 +197,14 @@ static bool hear(char *line, int room) {
 static int row_model(int argc, char **argv, bool trains) {
     char line[64];
     model b = {0};
-    if (argc < 5) return 2;
+    const struct kind *kind = NULL;
+    for (int k = 0; argc > 4 && k < KINDS; k++)
+        if (!strcmp(kinds[k].name, argv[3])) kind = &kinds[k];
+    if (!kind) return 2;
     open_model(&b, argv[0], argv[1], atoi(argv[2]), trains);
-    if (!strcmp(argv[3], "sound")) { /* the encoder alone */
-        b.shape = prepare_encoder(&b, argv[3], atoll(argv[4]));
-    } else {
-        set_sizes(&b, argv[3], atoll(argv[4]), argc > 5 ? atoll(argv[5]) : 0);
-        compile(&b, trains);
-    }
+    set_sizes(&b, kind->accepts, atoll(argv[4]), argc > 5 ? atoll(argv[5]) : 0);
+    if (kind->encoder) compile_encoder(&b);
+    else compile(&b, trains);
     (void)printf("{\"ready\":true}\n");
     while (hear(line, sizeof line)) run_model(&b, !strcmp(line, "profile"));
     return 0;
@@ -236,7 +239,9 @@ static int row_write(int argc, char **argv) {
     unsigned accepts = sn_pretrained_page(w.m)->accepts;
     if (accepts & (SN_IN_IMAGE | SN_IN_SOUND)) {
         model b = {.m = w.m};
-        shape = prepare_encoder(&b, accepts & SN_IN_IMAGE ? "picture" : "sound", rows);
+        set_sizes(&b, accepts & (SN_IN_IMAGE | SN_IN_SOUND), rows, 0);
+        compile_encoder(&b);
+        shape = b.shape;
         need(sn_runner_run(b.runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
         encoded = sn_runner_output(b.runner, 0);
     }
@@ -273,7 +278,9 @@ static int row_caption(int argc, char **argv) {
     int64_t beams = atoll(argv[3]), length = atoll(argv[4]);
     need(sn_pretrained_open(argv[0], &o, &m));
     model b = {.m = m};
-    sn_shape shape = prepare_encoder(&b, "picture", 1);
+    set_sizes(&b, SN_IN_IMAGE, 1, 0);
+    compile_encoder(&b);
+    sn_shape shape = b.shape;
     need(sn_decoding_create(m, beams, length, &d));
     json_t *over = json_pack("{s:I, s:I}", "num_beams", (json_int_t)beams, "max_length", (json_int_t)length);
     sn_generation g;

@@ -6,16 +6,15 @@
 MODEL: a sentence encoder's directory with mean pooling and normalisation, such as all-MiniLM-L6-v2. Prints the lowest
 cosine and the number of texts; exits with 1 below 0.99999. Needs torch and transformers."""
 import argparse
-import csv
 import json
 import os
-import subprocess
 import sys
-import tempfile
 
 import numpy
 import torch
 import transformers
+
+from embedded_texts import embed, texts_of
 
 parser = argparse.ArgumentParser()
 parser.add_argument("sensorium")
@@ -25,16 +24,8 @@ parser.add_argument("--precision", default="f32")
 parser.add_argument("--bound", type=float, default=0.99999)
 args = parser.parse_args()
 
-texts = []
-for path in args.tables:
-    with open(path, newline="", encoding="utf-8") as file:
-        texts += [" ".join(row["text"].split()) for row in csv.DictReader(file)]
-with tempfile.TemporaryDirectory() as folder:
-    lines, matrix = os.path.join(folder, "texts"), os.path.join(folder, "vectors.npy")
-    with open(lines, "w", encoding="utf-8") as file:
-        file.writelines(text + "\n" for text in texts)
-    subprocess.run([args.sensorium, "embed", args.model, "--items", lines, "-o", matrix, "--precision", args.precision], check=True)
-    ours = numpy.load(matrix)
+texts = texts_of(args.tables)
+ours = embed(args.sensorium, args.model, texts, args.precision)
 
 with open(os.path.join(args.model, "sentence_bert_config.json")) as file:
     most = json.load(file)["max_seq_length"]
@@ -54,4 +45,4 @@ cosine = (ours.astype(numpy.float64) * theirs.astype(numpy.float64)).sum(1)
 cosine /= numpy.linalg.norm(ours.astype(numpy.float64), axis=1) * numpy.linalg.norm(theirs.astype(numpy.float64), axis=1)
 print(f"{len(texts)} texts, lowest cosine {cosine.min():.8f}, lengths {numpy.linalg.norm(ours, axis=1).min():.6f} to "
       f"{numpy.linalg.norm(ours, axis=1).max():.6f}")
-sys.exit(cosine.min() < args.bound)
+sys.exit(bool(cosine.min() < args.bound))

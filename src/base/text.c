@@ -72,12 +72,16 @@ struct sn_map_entry {
     int64_t value;
 };
 
+static const uint64_t prime = 1099511628211u; /* FNV's */
+
 uint64_t sn_hash(const void *bytes, size_t size) {
     const unsigned char *b = bytes;
     uint64_t hash = 14695981039346656037u;
-    for (size_t i = 0; i < size; i++) hash = (hash ^ b[i]) * 1099511628211u;
+    for (size_t i = 0; i < size; i++) hash = (hash ^ b[i]) * prime;
     return hash;
 }
+
+uint64_t sn_hash_add(uint64_t hash, const void *bytes, size_t size) { return hash * prime ^ sn_hash(bytes, size); }
 
 static struct sn_map_entry *find(const sn_map *map, const char *key, size_t bytes, uint64_t hash) {
     size_t mask = map->size - 1;

@@ -36,6 +36,8 @@ void sn_map_free(sn_map *map);
 
 /* FNV-1a, 64 bit: stable across machines and runs; keys random streams by scoped name. */
 uint64_t sn_hash(const void *bytes, size_t size);
+/* The hash of a list whose hash so far is `hash` and that goes on with these bytes. */
+uint64_t sn_hash_add(uint64_t hash, const void *bytes, size_t size);
 /* Edit distance between two short words, for "did you mean". */
 int sn_edit_distance(const char *a, const char *b);
 bool sn_ends_with(const char *text, const char *end); /* ASCII case is ignored */

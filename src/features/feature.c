@@ -79,7 +79,7 @@ sn_status sn_feature_open(sn_feature *f) {
 }
 
 sn_status sn_feature_fit(sn_feature *f, const sn_fit_source *source) {
-    sn_status status = f->row->fit(f, source);
+    sn_status status = f->row->fit ? f->row->fit(f, source) : SN_OK;
     if (status != SN_OK) return sn_fail_at(sn_table_path(source->table), 0, f->name);
     return sn_feature_open(f);
 }

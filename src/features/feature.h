@@ -64,7 +64,7 @@ typedef struct sn_feature_kind {
     sn_kind kind;
     bool media;               /* the cell names a file */
     const char *const *keys;  /* options a user may give, NULL-terminated */
-    /* Fills options; must be a pure function of the source and the given options. */
+    /* Fills options; must be a pure function of the source and the given options. NULL: there is nothing to learn. */
     sn_status (*fit)(sn_feature *f, const sn_fit_source *source);
     /* options -> state. */
     sn_status (*open)(sn_feature *f);

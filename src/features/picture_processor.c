@@ -3,12 +3,6 @@
  *   file -> decode (RGB) -> resized and cropped u8 [H,W,3]  (sample)  ->  normalised f32 [N,H,W,3] */
 #include "features/image_processor.h"
 
-static sn_status fit(sn_feature *f, const sn_fit_source *source) {
-    (void)f;
-    (void)source;
-    return SN_OK;
-}
-
 static sn_status model_type(const char *directory, json_t **config, const char **type) {
     char *path = sn_path_join(directory, "config.json");
     sn_status status = path ? sn_json_read(path, config) : SN_ERR_MEMORY;
@@ -81,4 +75,4 @@ static sn_status collate(const sn_feature *f, const sn_sample *const *samples, i
 }
 
 static const char *const keys[] = {"processor", NULL};
-const sn_feature_kind sn_feature_image_processor = {SN_KIND_IMAGE, true, keys, fit, open, close, encode, types, collate, false};
+const sn_feature_kind sn_feature_image_processor = {SN_KIND_IMAGE, true, keys, NULL, open, close, encode, types, collate, false};

@@ -10,12 +10,6 @@ typedef struct listener {
     sn_mel *mel;
 } listener;
 
-static sn_status fit(sn_feature *f, const sn_fit_source *source) {
-    (void)f;
-    (void)source;
-    return SN_OK;
-}
-
 static sn_status open(sn_feature *f) {
     if (!f->directory) SN_FAIL(SN_ERR_STATE, "the place of its processor is not known");
     listener *l = sn_alloc(1, sizeof *l);
@@ -69,4 +63,4 @@ static sn_status collate(const sn_feature *f, const sn_sample *const *samples, i
 }
 
 static const char *const keys[] = {"processor", NULL};
-const sn_feature_kind sn_feature_audio_processor = {SN_KIND_AUDIO, true, keys, fit, open, close, encode, types, collate, false};
+const sn_feature_kind sn_feature_audio_processor = {SN_KIND_AUDIO, true, keys, NULL, open, close, encode, types, collate, false};

@@ -17,12 +17,6 @@ typedef struct reader {
     int32_t pad;
 } reader;
 
-static sn_status fit(sn_feature *f, const sn_fit_source *source) {
-    (void)f;
-    (void)source;
-    return SN_OK;
-}
-
 static sn_status open(sn_feature *f) {
     if (!f->directory) SN_FAIL(SN_ERR_STATE, "the place of its tokenizer is not known");
     reader *r = sn_alloc(1, sizeof *r);
@@ -88,4 +82,4 @@ static sn_status collate(const sn_feature *f, const sn_sample *const *samples, i
 }
 
 static const char *const keys[] = {"processor", "max_length", "padded", NULL};
-const sn_feature_kind sn_feature_text_processor = {SN_KIND_TEXT, false, keys, fit, open, close, encode, types, collate, true};
+const sn_feature_kind sn_feature_text_processor = {SN_KIND_TEXT, false, keys, NULL, open, close, encode, types, collate, true};

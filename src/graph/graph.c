@@ -168,6 +168,14 @@ sn_node sn_param(sn_graph *g, const char *name, sn_shape shape, sn_init init) {
     return sn_param_as(g, name, shape, init, SN_F32);
 }
 
+void sn_graph_mark(const sn_graph *g, int n, const sn_node *nodes, bool *live) {
+    for (int i = 0; i < n; i++)
+        if (nodes[i].id >= 0) live[g->values[nodes[i].id].maker] = true;
+    for (size_t i = g->n_instrs; i-- > 0;)
+        for (int k = 0; live[i] && k < g->instrs[i].n_in; k++)
+            if (g->instrs[i].in[k] >= 0) live[g->values[g->instrs[i].in[k]].maker] = true;
+}
+
 sn_node sn_graph_param(const sn_graph *g, int index) {
     if (index < 0 || (size_t)index >= g->param_room) return SN_NO_NODE;
     return (sn_node){g->param_nodes[index][0] - 1};

@@ -125,6 +125,8 @@ sn_node sn_output(const sn_graph *g, sn_node first, int slot);
 /* ---- leaves ---- */
 sn_node sn_input(sn_graph *g, sn_dtype dtype, sn_shape shape); /* bound at run time by order of creation */
 sn_node sn_param(sn_graph *g, const char *name, sn_shape shape, sn_init init); /* the same node for the same name */
+/* Marks in `live` (by instruction; marks that are there stay) what these nodes need. */
+void sn_graph_mark(const sn_graph *g, int n, const sn_node *nodes, bool *live);
 sn_node sn_graph_param(const sn_graph *g, int index); /* the f32 node of a parameter of the store; SN_NO_NODE: not in this graph */
 sn_node sn_param_as(sn_graph *g, const char *name, sn_shape shape, sn_init init, sn_dtype dtype); /* for passes */
 sn_node sn_fill(sn_graph *g, sn_shape shape, float value);

@@ -22,13 +22,6 @@ static sn_status run_passes(sn_graph **g, const sn_compile_options *options, int
     return sn_rewrite_run(g, n_outputs, outputs, sn_pass_fuse);
 }
 
-/* Marks what outputs [0, n) need, backwards. */
-static void mark(const sn_graph *g, int n, const sn_node *outputs, bool *live) {
-    for (int i = 0; i < n; i++) live[g->values[outputs[i].id].maker] = true;
-    for (size_t i = g->n_instrs; i-- > 0;)
-        for (int k = 0; live[i] && k < g->instrs[i].n_in; k++) live[g->values[g->instrs[i].in[k]].maker] = true;
-}
-
 static void place_leaf(sn_program *p, const sn_instr *instr) {
     sn_place *place = &p->places[instr->out[0]];
     place->index = instr->attr.leaf.index;
@@ -121,8 +114,8 @@ static sn_status build_steps(sn_program *p, const sn_compile_options *options, c
     sn_status status = first && all && read && step_of ? SN_OK : SN_ERR_MEMORY;
     if (status == SN_OK) {
 
-        mark(g, n_first, outputs, first);
-        mark(g, p->n_outputs, outputs, all);
+        sn_graph_mark(g, n_first, outputs, first);
+        sn_graph_mark(g, p->n_outputs, outputs, all);
         for (size_t i = 0; i < n; i++) {
             step_of[i] = -1;
             all[i] |= g->instrs[i].op == SN_INPUT;

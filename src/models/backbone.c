@@ -123,8 +123,8 @@ sn_status sn_backbone_open(const char *directory, enum sn_modality modality, boo
 static uint64_t mix_weights(uint64_t hash, const sn_weights *w) {
     for (int i = 0; i < sn_weights_count(w); i++) {
         const sn_tensor_view *t = sn_weights_at(w, i);
-        hash = hash * 1099511628211u ^ sn_hash(t->name, strlen(t->name));
-        hash = hash * 1099511628211u ^ sn_hash(t->data, t->bytes);
+        hash = sn_hash_add(hash, t->name, strlen(t->name));
+        hash = sn_hash_add(hash, t->data, t->bytes);
     }
     return hash;
 }

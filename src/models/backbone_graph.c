@@ -52,19 +52,6 @@ static sn_node pool(const sn_backbone *b, sn_graph *g, const char *how, const sn
 
 /* ---- layers ---- */
 
-/* Marks every instruction that `node` needs; *seen is by instruction. */
-static void mark(const sn_graph *g, sn_node node, bool *seen) {
-    if (node.id < 0) return;
-    size_t from = (size_t)g->values[node.id].maker;
-    bool *wanted = seen;
-    wanted[from] = true;
-    for (size_t i = from + 1; i-- > 0;) {
-        if (!wanted[i]) continue;
-        for (int k = 0; k < g->instrs[i].n_in; k++)
-            if (g->instrs[i].in[k] >= 0) wanted[g->values[g->instrs[i].in[k]].maker] = true;
-    }
-}
-
 static void assign(sn_backbone *b, const sn_graph *g, const bool *seen, int first, int layer) {
     for (size_t i = 0; i < g->n_instrs; i++) {
         int p = g->instrs[i].op == SN_PARAM ? g->instrs[i].attr.leaf.index - first : -1;
@@ -97,12 +84,12 @@ static sn_status find_layers(sn_backbone *b, const sn_graph *g, const sn_page_ou
     for (int i = 0; i < n; i++) b->layer[i] = -1;
     int state = 0;
     for (sn_node h; (h = hidden_state(out, b->modality, state)).id >= 0; state++) {
-        mark(g, h, seen);
+        sn_graph_mark(g, 1, &h, seen);
         assign(b, g, seen, first, state);
     }
     b->layers = state ? state : 1;
     memset(seen, 0, g->n_instrs * sizeof *seen);
-    mark(g, y, seen); /* what follows the last state; and what is not needed loses its layer */
+    sn_graph_mark(g, 1, &y, seen); /* what follows the last state; and what is not needed loses its layer */
     assign(b, g, seen, first, b->layers - 1);
     for (size_t i = 0; i < g->n_instrs; i++) {
         int p = g->instrs[i].op == SN_PARAM ? g->instrs[i].attr.leaf.index - first : -1;

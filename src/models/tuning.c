@@ -59,11 +59,12 @@ static sn_status check(const sn_tuning *t) {
 sn_status sn_tuning_read(const json_t *options, sn_tuning *t) {
     const char *name;
     json_t *targets;
+    sn_names passed = {0};
     *t = (sn_tuning){0};
     SN_TRY(sn_json_string(options, "tune", "frozen", &name));
-    for (int i = 0; i < TUNINGS; i++)
-        if (!strcmp(tunings[i].name, name)) t->kind = &tunings[i];
-    if (!t->kind) SN_FAIL(SN_ERR_USAGE, "\"tune\": \"%s\" is none of frozen, full, lora", name);
+    for (int i = 0; i < TUNINGS && !t->kind; i++)
+        if (sn_names_match(&passed, tunings[i].name, name)) t->kind = &tunings[i];
+    if (!t->kind) SN_FAIL(SN_ERR_USAGE, "\"tune\": \"%s\" is none of %s", name, passed.list);
     SN_TRY(sn_json_number(options, "tune_rate", t->kind->rate, &t->rate));
     SN_TRY(sn_json_number(options, "layer_decay", 0.9, &t->decay));
     SN_TRY(sn_json_int(options, "unfreeze", 0, &t->unfreeze));

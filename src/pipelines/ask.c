@@ -60,8 +60,7 @@ static sn_status prepare(const asking *a, size_t i, question *q) {
     const sn_pipeline *p = a->call->p;
     SN_TRY(sn_text_list_add(&q->texts, p, &a->call->items[i], i, NULL, sn_text_limit(p)));
     SN_TRY(sn_text_batch_make(&q->texts, p, 0, 1, &q->batch));
-    q->feed = (sn_feed){.kinds = SN_IN_TEXT, .sizes = {.rows = 1, .steps = q->batch.steps}, .ids = q->batch.ids,
-                        .types = q->batch.types, .lengths = q->batch.lengths};
+    q->feed = sn_feed_texts(&q->batch, 1);
     SN_TRY(look(a, i, q));
     if (!sn_pipeline_accepts(p, SN_IN_JOINT)) return SN_OK;
     int64_t all = q->batch.steps + sn_pretrained_seen(p->model, &q->feed.sizes);

@@ -7,79 +7,47 @@ static const char *const own[] = {"batch_size", "prompt", NULL};
 static const char *const keys[] = {"batch_size", "prompt", SN_GENERATION_KEYS, NULL};
 enum { BATCH = 8, MOST_BATCH = 1024 };
 
-/* A batch is items [first, first + n), whose pictures lie in `pictures` one after the other. */
 typedef struct captioning {
     sn_call *call;
     sn_generation g;
-    size_t batch, first, n;
-    sn_pictures pictures;
+    size_t batch;
     sn_encoding prompt; /* what every text begins with, after the start token */
     int32_t *starts;    /* [batch][1 + prompt.count] */
     json_t **results;   /* [batch] */
 } captioning;
 
-static sn_status run_batch(captioning *c) {
+static sn_status write_batch(captioning *c, const sn_pictures *pictures, size_t first, size_t n) {
     sn_call *call = c->call;
     sn_result encoded;
     sn_decoding *d;
-    sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = (int64_t)c->n, .height = c->pictures.height, .width = c->pictures.width},
-                    .pixels = c->pictures.values};
+    sn_feed feed = sn_feed_pictures(pictures, (int64_t)n);
     SN_TRY(sn_work_encode(call->work, &feed, &encoded));
     int64_t each = 1 + c->prompt.count;
-    SN_TRY(sn_call_decoding(call, &c->g, c->n, each, &d));
-    SN_TRY(sn_decoding_start(d, encoded.data, (int64_t)c->n, encoded.shape.dim[1], encoded.shape.dim[2]));
-    return sn_call_write(call, c->first, c->n, d, &c->g, &(sn_prompts){c->starts, each, c->prompt.count}, c->results);
+    SN_TRY(sn_call_decoding(call, &c->g, n, each, &d));
+    SN_TRY(sn_decoding_start(d, encoded.data, (int64_t)n, encoded.shape.dim[1], encoded.shape.dim[2]));
+    return sn_call_write(call, first, n, d, &c->g, &(sn_prompts){c->starts, each, c->prompt.count}, c->results);
 }
 
-/* Captions what has gathered and tells it, or that it failed. */
-static sn_status flush(captioning *c) {
+/* Captions a batch, whose items follow one another, and tells it, or that it failed. */
+static sn_status run_batch(void *context, const sn_pictures *pictures, const size_t *items, int64_t count) {
+    captioning *c = context;
     sn_call *call = c->call;
-    size_t n = c->n;
-    sn_status status = n ? run_batch(c) : SN_OK;
-    c->n = 0;
+    size_t n = (size_t)count;
+    sn_status status = write_batch(c, pictures, items[0], n);
     if (status != SN_OK) {
-        for (size_t k = 0; k < n; k++) SN_TRY(sn_call_item_failed(call, c->first + k, status));
+        for (size_t k = 0; k < n; k++) SN_TRY(sn_call_item_failed(call, items[k], status));
         return SN_OK;
     }
     for (size_t k = 0; k < n; k++) {
-        const char *file = call->items[c->first + k].file;
+        const char *file = call->items[items[k]].file;
         if (file) (void)json_object_set_new(c->results[k], "image", json_string(file));
-        if (status == SN_OK) status = sn_call_give(call, c->first + k, c->results[k]);
+        if (status == SN_OK) status = sn_call_give(call, items[k], c->results[k]);
         else json_decref(c->results[k]);
     }
     return status;
 }
 
-/* Puts the picture of item i behind the others of its batch. */
-static sn_status keep(captioning *c, size_t i, const sn_pictures *one) {
-    sn_pictures *all = &c->pictures;
-    if (!c->n && one->one != all->one) {
-        sn_pictures_free(all);
-        all->values = sn_alloc(c->batch, one->one * sizeof *all->values);
-        if (!all->values) return SN_ERR_MEMORY;
-    }
-    if (!c->n) c->first = i;
-    all->height = one->height;
-    all->width = one->width;
-    all->one = one->one;
-    memcpy(all->values + c->n++ * one->one, one->values, one->one * sizeof *one->values);
-    return SN_OK;
-}
-
-/* Batches are of one size; results come in the order of the items, so that one that fails waits for those before it. */
-static sn_status add(captioning *c, size_t i) {
-    sn_pictures one = {0};
-    sn_status status = sn_pictures_make(c->call, i, 1, &one);
-    if (status != SN_OK && c->n) {
-        SN_TRY(flush(c));
-        return add(c, i); /* its error is the last one again */
-    }
-    if (status != SN_OK) return sn_call_item_failed(c->call, i, status);
-    if (c->n == c->batch || (c->n && (one.height != c->pictures.height || one.width != c->pictures.width))) status = flush(c);
-    if (status == SN_OK) status = keep(c, i, &one);
-    sn_pictures_free(&one);
-    return status;
-}
+static sn_status item_failed(void *context, size_t i, sn_status status) { return sn_call_item_failed(((captioning *)context)->call, i, status); }
 
 /* The start token and the prompt's, for every row of a batch. */
 static sn_status begin(captioning *c, const char *prompt) {
@@ -112,9 +80,7 @@ static sn_status settings(sn_call *call, captioning *c) {
 static sn_status run(sn_call *call) {
     captioning c;
     sn_status status = settings(call, &c);
-    for (size_t i = 0; status == SN_OK && i < call->n; i++) status = add(&c, i);
-    if (status == SN_OK) status = flush(&c);
-    sn_pictures_free(&c.pictures);
+    if (status == SN_OK) status = sn_pictures_all(call, &(sn_picture_batches){(int64_t)c.batch, run_batch, item_failed, &c});
     sn_generation_free(&c.g);
     sn_encoding_free(&c.prompt);
     sn_free(c.results);

@@ -92,7 +92,7 @@ static const float *compare(classifying *c, const float *picture) {
 static sn_status picture_batch(void *context, const sn_pictures *pictures, const size_t *items, int64_t n) {
     classifying *c = context;
     sn_result r;
-    sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = n, .height = pictures->height, .width = pictures->width}, .pixels = pictures->values};
+    sn_feed feed = sn_feed_pictures(pictures, n);
     SN_TRY(sn_work_run(c->call->work, &feed, c->vectors ? image_names : logit_names, &r));
     SN_TRY(check_classes(c, &r));
     for (int64_t k = 0; k < n; k++) {
@@ -113,7 +113,7 @@ static sn_status run_texts(classifying *c, const sn_text_list *l, const char *co
         sn_text_batch b = {0};
         sn_result r;
         sn_status status = sn_text_batch_make(l, c->call->p, at, n, &b);
-        sn_feed feed = {.kinds = SN_IN_TEXT, .sizes = {.rows = n, .steps = b.steps}, .ids = b.ids, .types = b.types, .lengths = b.lengths};
+        sn_feed feed = sn_feed_texts(&b, n);
         if (status == SN_OK) status = sn_work_run(c->call->work, &feed, names, &r);
         for (int64_t k = 0; status == SN_OK && k < n; k++) status = take(c, l->list[at + k].item, &r, k);
         sn_text_batch_free(&b);

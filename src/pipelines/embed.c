@@ -78,7 +78,7 @@ static sn_status text_batch(embedding *e, int64_t first, int64_t n) {
     sn_text_batch b = {0};
     sn_result r;
     sn_status status = sn_text_batch_make(&e->texts, call->p, first, n, &b);
-    sn_feed feed = {.kinds = SN_IN_TEXT, .sizes = {.rows = n, .steps = b.steps}, .ids = b.ids, .types = b.types, .lengths = b.lengths};
+    sn_feed feed = sn_feed_texts(&b, n);
     if (status == SN_OK) status = sn_work_run(call->work, &feed, names_of_text(call->p), &r);
     for (int64_t k = 0; status == SN_OK && k < n; k++) {
         size_t item = e->texts.list[first + k].item;
@@ -130,7 +130,7 @@ static sn_status texts(embedding *e) {
 static sn_status picture_batch(void *context, const sn_pictures *pictures, const size_t *items, int64_t n) {
     embedding *e = context;
     sn_result r;
-    sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = n, .height = pictures->height, .width = pictures->width}, .pixels = pictures->values};
+    sn_feed feed = sn_feed_pictures(pictures, n);
     SN_TRY(sn_work_run(e->call->work, &feed, image_names, &r));
     for (int64_t k = 0; k < n; k++) {
         float *out = e->vectors + items[k] * e->width;
@@ -164,7 +164,7 @@ static sn_status sum_chunks(embedding *e, const sn_sound *s, float *chunk, doubl
     sn_result r;
     for (*count = 0; *count < s->chunks; ++*count) {
         sn_sound_chunk(e->call->p, s, *count * q->step, chunk);
-        sn_feed feed = {.kinds = SN_IN_SOUND, .sizes = {.rows = 1, .frames = q->frames}, .sound = chunk};
+        sn_feed feed = sn_feed_chunk(e->call->p, chunk);
         SN_TRY(sn_work_run(e->call->work, &feed, audio_names, &r));
         add_rows(sum, r.data, 1, (int64_t)e->width);
     }
@@ -179,7 +179,7 @@ static sn_status sum_states(embedding *e, const sn_sound *s, float *chunk, doubl
     for (int64_t first = 0; first < s->content; first += window) {
         int64_t frames = s->content - first < window ? s->content - first : window, states = (frames + 1) / 2;
         sn_sound_chunk(e->call->p, s, first, chunk);
-        sn_feed feed = {.kinds = SN_IN_SOUND, .sizes = {.rows = 1, .frames = window}, .sound = chunk};
+        sn_feed feed = sn_feed_chunk(e->call->p, chunk);
         SN_TRY(sn_work_encode(e->call->work, &feed, &r));
         add_rows(sum, r.data, states, (int64_t)e->width);
         *count += states;

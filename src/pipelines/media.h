@@ -7,6 +7,7 @@
 #define SN_PIPELINE_MEDIA_H
 #include "api/api.h"
 #include "pipelines/pipeline.h"
+#include "pipelines/work.h"
 
 typedef struct sn_text_ids {
     size_t item, at; /* which item; where in the list's arrays */
@@ -36,6 +37,8 @@ typedef struct sn_text_batch {
 /* Texts [first, first + n) of the list, padded to the longest of them, or as far as the page wants them. */
 sn_status sn_text_batch_make(const sn_text_list *l, const sn_pipeline *p, int64_t first, int64_t n, sn_text_batch *out);
 void sn_text_batch_free(sn_text_batch *b);
+/* What a work is fed: n texts or pictures, or one chunk of sound. */
+sn_feed sn_feed_texts(const sn_text_batch *b, int64_t n);
 
 /* The item's picture, decoded or copied; the caller frees it. */
 sn_status sn_item_image(const sn_item *item, sn_image *out);
@@ -47,6 +50,7 @@ typedef struct sn_pictures {
 /* The pictures of items [first, first + n), resized, cropped and normalised as the model's processor does. */
 sn_status sn_pictures_make(const sn_call *call, size_t first, size_t n, sn_pictures *out);
 void sn_pictures_free(sn_pictures *p);
+sn_feed sn_feed_pictures(const sn_pictures *p, int64_t n);
 /* All items' pictures, in batches of one size in the order of the items. run: of `items` [n]; failed: of an item whose
  * picture cannot be had, after those before it have run, with its error recorded. What they fail with ends it. */
 typedef struct sn_picture_batches {
@@ -71,6 +75,7 @@ typedef struct sn_sound {
 sn_status sn_sound_make(const sn_pipeline *p, const sn_item *item, sn_sound *out);
 /* The chunk that begins at frame `first`, into out [processor's frames][mels]; 0 behind the end. */
 void sn_sound_chunk(const sn_pipeline *p, const sn_sound *s, int64_t first, float *out);
+sn_feed sn_feed_chunk(const sn_pipeline *p, const float *chunk);
 void sn_sound_free(sn_sound *s);
 
 /* Numbers in a vector (embed.c). */

@@ -29,6 +29,10 @@ void sn_pictures_free(sn_pictures *p) {
     *p = (sn_pictures){0};
 }
 
+sn_feed sn_feed_pictures(const sn_pictures *p, int64_t n) {
+    return (sn_feed){.kinds = SN_IN_IMAGE, .sizes = {.rows = n, .height = p->height, .width = p->width}, .pixels = p->values};
+}
+
 sn_status sn_pictures_make(const sn_call *call, size_t first, size_t n, sn_pictures *out) {
     *out = (sn_pictures){0};
     for (size_t i = 0; i < n; i++) {

@@ -41,27 +41,28 @@ sn_status sn_item_text(const sn_item *item, const char **text, size_t *bytes) {
     return SN_OK;
 }
 
+sn_status sn_item_json(size_t i, json_t *object, char **text) {
+    json_t *all = object ? json_pack("{s:I}", "item", (json_int_t)(i + 1)) : NULL;
+    bool failed = !all || json_object_update(all, object);
+    json_decref(object);
+    if (!failed) return sn_json_text(all, text);
+    json_decref(all);
+    SN_FAIL(SN_ERR_MEMORY, "out of memory");
+}
+
 sn_status sn_call_give(sn_call *call, size_t i, json_t *result) {
     const sn_listener *l = call->listener;
     if (!result) SN_FAIL(SN_ERR_MEMORY, "out of memory");
-    json_t *all = json_pack("{s:I}", "item", (json_int_t)(i + 1));
-    if (!all || json_object_update(all, result)) {
+    if (!l || !l->result) {
         json_decref(result);
-        json_decref(all);
-        SN_FAIL(SN_ERR_MEMORY, "out of memory");
+        return SN_OK;
     }
-    json_decref(result);
-    int stop = 0;
-    sn_status status = SN_OK;
-    if (l && l->result) {
-        char *text;
-        status = sn_json_text(all, &text);
-        if (status != SN_OK) return status;
-        stop = l->result(l->context, text);
-        sn_string_free(text);
-    } else json_decref(all);
+    char *text;
+    SN_TRY(sn_item_json(i, result, &text));
+    int stop = l->result(l->context, text);
+    sn_string_free(text);
     if (stop) SN_FAIL(SN_ERR_CANCELLED, "stopped by the caller at item %zu", i + 1);
-    return status;
+    return SN_OK;
 }
 
 sn_status sn_call_item_failed(sn_call *call, size_t i, sn_status status) {

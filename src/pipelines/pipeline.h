@@ -60,6 +60,8 @@ sn_status sn_pipeline_task_find(const char *name, const sn_pipeline_task **out);
 
 /* Runs the task's own part with a borrowed work; the first failed item's error is the call's, unless it failed itself. */
 sn_status sn_call_run(sn_call *call, const sn_pipeline_task *task);
+/* The object as JSON text with item i's number before its members; takes it (NULL: no memory). sn_string_free. */
+sn_status sn_item_json(size_t i, json_t *object, char **text);
 /* Tells item i's result; takes the object. */
 sn_status sn_call_give(sn_call *call, size_t i, json_t *result);
 /* Item i failed with the error recorded last. SN_OK: the others may go on; else the error ends the call. */

@@ -85,7 +85,7 @@ static sn_status from_model(sn_regions *r, const sn_call *call, size_t i, float 
     sn_pictures pictures;
     sn_result grid;
     SN_TRY(sn_pictures_make(&own, i, 1, &pictures));
-    sn_feed feed = {.kinds = SN_IN_IMAGE, .sizes = {.rows = 1, .height = pictures.height, .width = pictures.width}, .pixels = pictures.values};
+    sn_feed feed = sn_feed_pictures(&pictures, 1);
     sn_status status = sn_work_run(r->work, &feed, names, &grid);
     sn_pictures_free(&pictures);
     SN_TRY(status);

@@ -102,6 +102,10 @@ sn_status sn_sound_make(const sn_pipeline *p, const sn_item *item, sn_sound *out
     return status;
 }
 
+sn_feed sn_feed_chunk(const sn_pipeline *p, const float *chunk) {
+    return (sn_feed){.kinds = SN_IN_SOUND, .sizes = {.rows = 1, .frames = p->sound.frames}, .sound = chunk};
+}
+
 void sn_sound_chunk(const sn_pipeline *p, const sn_sound *s, int64_t first, float *out) {
     int64_t n = s->frames - first, width = p->sound.mel.mels;
     if (n < 0) n = 0;

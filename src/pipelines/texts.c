@@ -104,6 +104,10 @@ sn_status sn_text_batch_make(const sn_text_list *l, const sn_pipeline *p, int64_
     return SN_OK;
 }
 
+sn_feed sn_feed_texts(const sn_text_batch *b, int64_t n) {
+    return (sn_feed){.kinds = SN_IN_TEXT, .sizes = {.rows = n, .steps = b->steps}, .ids = b->ids, .types = b->types, .lengths = b->lengths};
+}
+
 void sn_text_batch_free(sn_text_batch *b) {
     sn_free(b->ids);
     sn_free(b->types);

@@ -39,7 +39,7 @@ static sn_status encode(void *context, int64_t first, int64_t frames) {
     if (first == t->encoded) return SN_OK;
     t->encoded = -1;
     sn_sound_chunk(p, &t->sound, first, t->chunk);
-    sn_feed feed = {.kinds = SN_IN_SOUND, .sizes = {.rows = 1, .frames = p->sound.frames}, .sound = t->chunk};
+    sn_feed feed = sn_feed_chunk(p, t->chunk);
     SN_TRY(sn_work_encode(t->call->work, &feed, &r));
     SN_TRY(sn_decoding_start(t->decoding, r.data, 1, r.shape.dim[1], r.shape.dim[2]));
     t->encoded = first;
@@ -108,12 +108,7 @@ static sn_status tell(transcription *t, const sn_segment *s, json_t *segment, in
     if (l->text && t->text.size > before) *stop = l->text(l->context, t->item, t->text.data + before, t->text.size - before);
     if (*stop || !l->part) return SN_OK;
     char *json;
-    json_t *all = json_pack("{s:I}", "item", (json_int_t)(t->item + 1));
-    if (all && json_object_update(all, segment)) {
-        json_decref(all);
-        all = NULL;
-    }
-    SN_TRY(sn_json_text(all, &json));
+    SN_TRY(sn_item_json(t->item, json_incref(segment), &json));
     *stop = l->part(l->context, json);
     sn_string_free(json);
     return SN_OK;
@@ -189,12 +184,9 @@ static sn_status one(void *context, size_t i) {
     sn_call *call = job->call;
     transcription t = {.call = call, .item = i, .w = &job->w, .encoded = -1, .segments = json_array()};
     json_t *result = NULL;
-    size_t chunk;
     sn_decode_stream_begin(&t.stream, call->p->tokenizer, true);
     sn_status status = t.segments ? sn_sound_make(call->p, &call->items[i], &t.sound) : SN_ERR_MEMORY;
-    if (status == SN_OK && sn_mul_overflow((size_t)call->p->sound.frames, (size_t)call->p->sound.mel.mels, &chunk))
-        status = sn_fail(SN_ERR_MEMORY, "a window is too large");
-    if (status == SN_OK) t.chunk = sn_alloc(chunk, sizeof *t.chunk);
+    if (status == SN_OK) t.chunk = sn_alloc((size_t)call->p->sound.frames, (size_t)call->p->sound.mel.mels * sizeof *t.chunk);
     if (status == SN_OK) status = t.chunk ? listen(&t, job->prompt.ids, job->prompt.count, &result) : SN_ERR_MEMORY;
     sn_decode_stream_free(&t.stream);
     sn_sound_free(&t.sound);

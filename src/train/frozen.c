@@ -85,8 +85,6 @@ static sn_status choose_cells(job *j) {
 
 /* ---- the file ---- */
 
-static uint64_t mix(uint64_t hash, const void *bytes, size_t size) { return hash * 1099511628211u ^ sn_hash(bytes, size); }
-
 static sn_status make_key(job *j) {
     const sn_model *m = j->m;
     const sn_part *part = &m->parts[j->part];
@@ -98,12 +96,12 @@ static sn_status make_key(job *j) {
         SN_FAIL(SN_ERR_MEMORY, "out of memory");
     }
     int machine[] = {m->threads, m->bf16, (int)m->isa, BATCH};
-    uint64_t hash = mix(sn_backbone_hash(part->backbone), options, strlen(options));
-    hash = mix(hash, prepared, strlen(prepared));
-    hash = mix(hash, machine, sizeof machine);
+    uint64_t hash = sn_hash_add(sn_backbone_hash(part->backbone), options, strlen(options));
+    hash = sn_hash_add(hash, prepared, strlen(prepared));
+    hash = sn_hash_add(hash, machine, sizeof machine);
     for (int64_t i = 0; i < j->n; i++) {
         uint64_t content = sn_dataset_cell_content(j->d, j->part, j->cells[i]);
-        hash = mix(hash, &content, sizeof content);
+        hash = sn_hash_add(hash, &content, sizeof content);
     }
     (void)snprintf(j->key, sizeof j->key, "%016llx", (unsigned long long)hash);
     free(options);

@@ -46,7 +46,7 @@ static uint64_t hash_table(const sn_table *table) {
     for (int64_t r = 0; r < sn_table_rows(table); r++)
         for (int c = 0; c < sn_table_columns(table); c++) {
             const char *cell = sn_table_cell(table, r, c);
-            hash = hash * 1099511628211u ^ sn_hash(cell, strlen(cell));
+            hash = sn_hash_add(hash, cell, strlen(cell));
         }
     return hash;
 }

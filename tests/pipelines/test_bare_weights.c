@@ -10,22 +10,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "features/audio_processor.h"
+#include "pipelines/sound.h"
 
 #define ROOT SN_TEST_ROOT "/golden/pipelines/"
 enum { RATE = 16000, WIDTH = 16 };
-
-/* sound() of tools/golden_pipelines.py, softer: it has to be made louder. */
-static float *soft_sound(size_t samples, int64_t salt) {
-    float *pcm = malloc(samples * sizeof *pcm);
-    assert_non_null(pcm);
-    for (size_t i = 0; i < samples; i++) {
-        int64_t n = (int64_t)i, block = n / 6000 + salt;
-        int64_t wave = (n / (20 + block * 37 % 150) % 2 * 2 - 1) * (1 + block * 13 % 7) * 512;
-        int64_t noise = ((n * 1103515245 + 12345 * salt) >> 16) % 256 * (block % 3);
-        pcm[i] = i < samples * 4 / 5 ? (float)(wave + noise) / 16384 / 64 : 0;
-    }
-    return pcm;
-}
 
 static void converted(const char *from, const char *to, sn_pipeline **p) {
     char *json;
@@ -57,7 +45,7 @@ static void speakers_equal_the_reference(void **state) {
     assert_int_equal(width, WIDTH);
     json_array_foreach(json_object_get(root, "sounds"), i, sound) {
         size_t n = (size_t)json_integer_value(json_object_get(sound, "samples"));
-        float *pcm = soft_sound(n, json_integer_value(json_object_get(sound, "salt")));
+        float *pcm = make_sound(n, json_integer_value(json_object_get(sound, "salt")), 64);
         sn_item item = {.pcm = pcm, .frames = n, .channels = 1, .rate_hz = RATE};
         assert_ok(sn_pipeline_embed(p, &item, 1, NULL, NULL, x));
         compare(json_object_get(sound, "vector"), x, width, i);

@@ -7,28 +7,16 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "pipelines/sound.h"
 
 #define ROOT SN_TEST_ROOT "/golden/pipelines/"
 enum { RATE = 16000 };
-
-/* Square waves and noise; the last fifth is silent: sound() of tools/golden_pipelines.py. */
-static float *make_sound(size_t samples, int64_t salt) {
-    float *pcm = malloc(samples * sizeof *pcm);
-    assert_non_null(pcm);
-    for (size_t i = 0; i < samples; i++) {
-        int64_t n = (int64_t)i, block = n / 6000 + salt;
-        int64_t wave = (n / (20 + block * 37 % 150) % 2 * 2 - 1) * (1 + block * 13 % 7) * 512;
-        int64_t noise = ((n * 1103515245 + 12345 * salt) >> 16) % 256 * (block % 3);
-        pcm[i] = i < samples * 4 / 5 ? (float)(wave + noise) / 16384 : 0;
-    }
-    return pcm;
-}
 
 static void open_listener(sn_pipeline **p) { assert_ok(sn_pipeline_open(ROOT "listener", "{\"precision\":\"f32\",\"threads\":2}", p)); }
 
 static sn_item item_of(const json_t *run, float **pcm) {
     size_t n = (size_t)json_integer_value(json_object_get(run, "samples"));
-    *pcm = make_sound(n, json_integer_value(json_object_get(run, "salt")));
+    *pcm = make_sound(n, json_integer_value(json_object_get(run, "salt")), 1);
     return (sn_item){.pcm = *pcm, .frames = n, .channels = 1, .rate_hz = RATE};
 }
 
@@ -148,7 +136,7 @@ static void silence_has_no_text(void **state) {
 static void a_listener_can_stop(void **state) {
     (void)state;
     sn_pipeline *p;
-    float *pcm = make_sound(5 * RATE, 1);
+    float *pcm = make_sound(5 * RATE, 1, 1);
     sn_item item = {.pcm = pcm, .frames = 5 * RATE, .channels = 1, .rate_hz = RATE};
     told t = {.stop_after = 3};
     sn_listener listener = {.text = on_text, .context = &t};
@@ -164,7 +152,7 @@ static void the_whole_way_runs(void **state) {
     (void)state;
     sn_pipeline *p;
     char *a, *b;
-    float *pcm = make_sound(8 * RATE, 3);
+    float *pcm = make_sound(8 * RATE, 3, 1);
     sn_item item = {.pcm = pcm, .frames = 4 * RATE, .channels = 2, .rate_hz = 22050};
     open_listener(&p);
     const char *options = "{\"prompt\":\" a red square \",\"seed\":4,\"return_timestamps\":true}";

@@ -426,20 +426,11 @@ static void test_resume_other_encoder(void **state) {
     free(copy);
 }
 
-static int begin(void **state) {
-    *state = place_create();
-    return *state ? 0 : -1;
-}
-static int end(void **state) {
-    place_free(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_vectors),        cmocka_unit_test(test_frozen_runs_once),
                                        cmocka_unit_test(test_saved_encoders), cmocka_unit_test(test_adapters_again),
                                        cmocka_unit_test(test_layers),         cmocka_unit_test(test_unfreezing),
                                        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_resume),
                                        cmocka_unit_test(test_resume_other_encoder)};
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, place_begin, place_end);
 }

@@ -197,18 +197,9 @@ static void test_allocations(void **state) {
     }
 }
 
-static int begin(void **state) {
-    *state = place_create();
-    return *state ? 0 : -1;
-}
-static int end(void **state) {
-    place_free(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_names),           cmocka_unit_test(test_settings),
                                        cmocka_unit_test(test_broken_directories), cmocka_unit_test(test_broken_adapters),
                                        cmocka_unit_test(test_broken_models),   cmocka_unit_test(test_allocations)};
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, place_begin, place_end);
 }

@@ -103,3 +103,13 @@ sn_status place_resume(const place *p, const char *output, sn_trainer **out) {
     free(path);
     return status;
 }
+
+int place_begin(void **state) {
+    *state = place_create();
+    return *state ? 0 : -1;
+}
+
+int place_end(void **state) {
+    place_free(*state);
+    return 0;
+}

@@ -16,6 +16,9 @@ typedef struct place {
 
 place *place_create(void);
 void place_free(place *p);
+/* A group's place, made before its tests and freed after them. */
+int place_begin(void **state);
+int place_end(void **state);
 /* folder/a[/b]; heap. */
 char *place_path(const place *p, const char *a, const char *b);
 /* tests/golden/transfer/NAME; heap. */

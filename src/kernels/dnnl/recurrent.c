@@ -55,16 +55,14 @@ sn_packing sn_packing_make(const sn_recurrence *r, const int32_t *lengths, void 
     return p;
 }
 
-static size_t size_of(const sn_recurrence *r) { return r->dtype == SN_F32 ? 4 : 2; }
-
 void sn_recurrent_clear(const sn_recurrence *r, void *of, int64_t width, int64_t from, int64_t to) {
-    size_t row = (size_t)width * size_of(r);
+    size_t row = (size_t)width * sn_dtype_size(r->dtype);
     if (to > from) memset((char *)of + (size_t)from * row, 0, (size_t)(to - from) * row);
 }
 
 void sn_recurrent_pack(const sn_recurrence *r, const sn_packing *p, const void *from, int64_t width, void *to,
                        int64_t total) {
-    size_t bytes = (size_t)width * size_of(r);
+    size_t bytes = (size_t)width * sn_dtype_size(r->dtype);
     char *at = to;
     for (int64_t t = 0; t < r->steps; t++)
         for (int64_t slot = 0; slot < p->active[t]; slot++, at += bytes)
@@ -73,7 +71,7 @@ void sn_recurrent_pack(const sn_recurrence *r, const sn_packing *p, const void *
 }
 
 void sn_recurrent_unpack(const sn_recurrence *r, const sn_packing *p, const void *from, int64_t width, void *to) {
-    size_t bytes = (size_t)width * size_of(r);
+    size_t bytes = (size_t)width * sn_dtype_size(r->dtype);
     const char *at = from;
     for (int64_t t = 0; t < r->steps; t++) {
         for (int64_t slot = 0; slot < r->rows; slot++) {
@@ -195,7 +193,7 @@ static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
 static void take_scratch(state *s, size_t *total) {
     const sn_recurrence *r = &s->base.shape;
     size_t row = (size_t)r->rows * sizeof(float), positions = (size_t)(r->rows * r->steps);
-    size_t gates = positions * (size_t)r->gates * sizeof(float), size = r->dtype == SN_F32 ? 4 : 2;
+    size_t gates = positions * (size_t)r->gates * sizeof(float), size = sn_dtype_size(r->dtype);
     s->order_at = sn_scratch_take(total, sn_packing_bytes(r));
     s->x_at = sn_scratch_take(total, r->rows > 1 ? positions * (size_t)r->inputs * size : 0);
     s->kept_at = sn_scratch_take(total, s->saves ? 0 : gates + row * (size_t)r->width);

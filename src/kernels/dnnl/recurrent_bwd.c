@@ -84,7 +84,7 @@ static sn_status walk(const sn_kernel_plan *plan, job *j) {
     const sn_recurrence *r = &s->base.shape;
     char *scratch = j->args->scratch;
     const void *w_hh;
-    size_t position = (size_t)r->gates * (r->dtype == SN_F32 ? 4 : 2);
+    size_t position = (size_t)r->gates * sn_dtype_size(r->dtype);
     SN_TRY(sn_product_weights(&s->back.full, j->args->in[2], scratch, &w_hh, s->base.what));
     for (j->t = r->steps - 1; j->t >= 0; j->t--) {
         int64_t active = j->order.active[j->t];
@@ -145,7 +145,7 @@ static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
 static void take_scratch(state *s, size_t *total) {
     const sn_recurrence *r = &s->base.shape;
     size_t rows = (size_t)r->rows, positions = rows * (size_t)r->steps, width = (size_t)r->width, gates = (size_t)r->gates;
-    size_t size = r->dtype == SN_BF16 ? 2 : 4, dg = (positions + rows) * gates * size; /* a step's product may read on */
+    size_t size = sn_dtype_size(r->dtype), dg = (positions + rows) * gates * size; /* a step's product may read on */
     s->row_floats = 2 * r->gates + 2 * r->width;
     s->order_at = sn_scratch_take(total, sn_packing_bytes(r));
     s->x_at = sn_scratch_take(total, s->wanted[DW_IH] ? positions * (size_t)r->inputs * size : 0);
