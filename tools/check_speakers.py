@@ -72,4 +72,4 @@ same = numpy.array([(speakers == s).sum() - 1 for s in speakers]).mean() / (len(
 print(f"{len(files)} sounds of {len(set(speakers))} speakers: lowest cosine {cosine.min():.8f} on the same 16 kHz, "
       f"{direct.min():.6f} (median {numpy.median(direct):.6f}) with our resampling; "
       f"the nearest is of the same speaker in {100 * found:.1f} % (chance {100 * same:.1f} %)")
-sys.exit(cosine.min() < args.bound or found < 3 * same)
+sys.exit(bool(cosine.min() < args.bound or found < 3 * same))
