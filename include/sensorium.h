@@ -200,7 +200,8 @@ SN_API sn_status sn_pipeline_width(const sn_pipeline *pipeline, size_t *width);
  * the tokens of a text, not normalised; projected and normalised for models that compare pictures with texts). An item
  * that fails is told to the listener, its vector is NaN, and the others go on; then the first failure is returned.
  * Items are sorted by length into batches of their own. options: "batch_size" (32), "prompt" (text put before each
- * text), "pooling" (another than the files say: "mean", "cls", "max", "last"), "normalise". */
+ * text), "pooling" (another than the files say: "mean", "mean_sqrt_len", "weightedmean", "cls",
+ * "max", "last"), "normalise". */
 SN_API sn_status sn_pipeline_embed(const sn_pipeline *pipeline, const sn_item *items, size_t n, const char *options,
                                    const sn_listener *listener, float *vectors);
 /* Writes rows x width numbers: .safetensors (tensor "embeddings"), .npy, by the name's end; atomically. */

@@ -1,14 +1,14 @@
 /* convert.c: any checkpoint that weights.h opens -> a directory with one model.safetensors, beside it the other files
- * that the model's directory has (configs, tokenizers, licences), as they are.
+ * that travel with a model (models/companions.h), as they are.
  *
  * Only "dtype" changes anything but the container: float tensors become it, whole numbers stay, and where config.json
  * names a dtype it names the new one. */
-#include <dirent.h>
 #include <stdio.h>
 
 #include "api/api.h"
 #include "base/directory.h"
 #include "base/hub.h"
+#include "models/companions.h"
 #include "models/page.h"
 #include "params/safetensors.h"
 #include "params/weights.h"
@@ -24,6 +24,7 @@ static const dtype_row dtypes[] = {{"f32", SN_F32, "float32"}, {"f16", SN_F16, "
 
 typedef struct job {
     const char *source;   /* the directory, or one file */
+    const char *folder;   /* the new directory */
     sn_weights *weights;
     const dtype_row *to;  /* NULL: as they are */
     json_t *files;        /* copied */
@@ -56,14 +57,6 @@ static sn_status write_weights(job *j, const char *folder) {
 
 /* ---- the other files ---- */
 
-static bool wanted(const char *name) {
-    static const char *const ends[] = {".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".spm", "LICENSE", "NOTICE"};
-    if (name[0] == '.' || sn_weights_is_name(name)) return false;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (sn_ends_with(name, ends[i])) return true;
-    return false;
-}
-
 /* config.json with the new dtype under the key that it has ("torch_dtype" before Transformers 4.56). */
 static sn_status write_config(const job *j, const char *from, const char *to) {
     json_t *config;
@@ -81,40 +74,24 @@ static bool names_dtype(const char *path) {
     return names;
 }
 
-static sn_status copy_file(const job *j, const char *name, const char *folder) {
-    char *from = sn_path_join(j->source, name), *to = sn_path_join(folder, name);
+/* A companion (models/companions.h) from the source to the folder; not what is converted itself. */
+static sn_status copy_file(void *context, const char *name) {
+    const job *j = context;
+    char *from = sn_path_join(j->source, name), *to = sn_path_join(j->folder, name), *parent = to ? sn_path_parent(to) : NULL;
     sn_bytes bytes = {0};
-    sn_status status = from && to ? SN_OK : SN_ERR_MEMORY;
-    if (status == SN_OK && j->to && !strcmp(name, "config.json") && names_dtype(from)) {
+    bool weights = from && !strcmp(from, sn_weights_path(j->weights));
+    sn_status status = from && parent ? sn_make_directory(parent) : SN_ERR_MEMORY;
+    if (status == SN_OK && !weights && j->to && !strcmp(name, "config.json") && names_dtype(from)) {
         status = write_config(j, from, to);
-    } else if (status == SN_OK) {
+    } else if (status == SN_OK && !weights) {
         status = sn_file_read(from, COPY_MOST, &bytes);
         if (status == SN_OK) status = sn_file_write(to, bytes.data, bytes.size);
     }
-    if (status == SN_OK && json_array_append_new(j->files, json_string(name))) status = no_memory();
+    if (status == SN_OK && !weights && json_array_append_new(j->files, json_string(name))) status = no_memory();
     sn_bytes_free(&bytes);
+    sn_free(parent);
     sn_free(from);
     sn_free(to);
-    return status;
-}
-
-static int by_text(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
-static int choose(const struct dirent *e) { return wanted(e->d_name); }
-
-static sn_status copy_files(const job *j, const char *folder) {
-    struct dirent **list;
-    if (!sn_is_directory(j->source)) return SN_OK;
-    int n = scandir(j->source, &list, choose, by_text);
-    if (n < 0) SN_FAIL(SN_ERR_IO, "%s: cannot list the directory", j->source);
-    sn_status status = SN_OK;
-    for (int i = 0; i < n; i++) {
-        char *path = status == SN_OK ? sn_path_join(j->source, list[i]->d_name) : NULL;
-        if (status == SN_OK && !path) status = SN_ERR_MEMORY;
-        if (status == SN_OK && !sn_is_directory(path)) status = copy_file(j, list[i]->d_name, folder);
-        sn_free(path);
-        free(list[i]);
-    }
-    free(list);
     return status;
 }
 
@@ -129,10 +106,9 @@ static sn_status write_own(const job *j, const char *folder, const char *name, c
 }
 static sn_status add_config(const job *j, const char *folder) {
     json_t *config = NULL, *processor = NULL;
-    char *path = sn_path_join(folder, "config.json");
-    if (!path) return SN_ERR_MEMORY;
-    bool there = sn_file_exists(path);
-    sn_free(path);
+    char *there;
+    SN_TRY(sn_file_find(folder, "config.json", &there));
+    sn_free(there);
     if (there) return SN_OK;
     sn_status status = sn_page_recognise(j->weights, &config, &processor);
     if (status == SN_OK) status = write_own(j, folder, "config.json", config);
@@ -147,7 +123,8 @@ static sn_status add_config(const job *j, const char *folder) {
 static sn_status fill(void *context, const char *fresh) {
     job *j = context;
     SN_TRY(write_weights(j, fresh));
-    SN_TRY(copy_files(j, fresh));
+    j->folder = fresh;
+    SN_TRY(sn_companions_each(j->source, copy_file, j));
     return add_config(j, fresh);
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/hub.h"
+#include "models/pool_modes.h"
 #include "pipelines/media.h"
 #include "pipelines/work.h"
 
@@ -20,22 +21,23 @@ void sn_pipeline_free(sn_pipeline *p) {
     sn_free(p);
 }
 
-static bool has_file(const char *directory, const char *name) {
-    char *path = sn_path_join(directory, name);
-    bool there = path && sn_file_exists(path);
-    sn_free(path);
-    return there;
-}
-
-static sn_status open_tokenizer(sn_pipeline *p) {
-    static const char *const files[] = {"tokenizer.json", "vocab.txt", "vocab.json"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (has_file(p->path, files[i])) return sn_tokenizer_open(p->path, &p->tokenizer);
+/* Does the directory hold one of these files? */
+static sn_status has_one(const sn_pipeline *p, const char *const *names, bool *there) {
+    *there = false;
+    for (; *names && !*there; names++) {
+        char *path;
+        SN_TRY(sn_file_find(p->path, *names, &path));
+        *there = path != NULL;
+        sn_free(path);
+    }
     return SN_OK;
 }
 
-static bool has_processor(const sn_pipeline *p) {
-    return has_file(p->path, "preprocessor_config.json") || has_file(p->path, "processor_config.json");
+static sn_status open_tokenizer(sn_pipeline *p) {
+    static const char *const files[] = {"tokenizer.json", "vocab.txt", "vocab.json", NULL};
+    bool there;
+    SN_TRY(has_one(p, files, &there));
+    return there ? sn_tokenizer_open(p->path, &p->tokenizer) : SN_OK;
 }
 
 static sn_status open_sound(sn_pipeline *p) {
@@ -47,6 +49,19 @@ static sn_status open_sound(sn_pipeline *p) {
     return sn_mel_create(&p->sound.mel, &p->mel);
 }
 
+/* What makes the model's pictures or sounds, where its directory says it. */
+static sn_status open_media(sn_pipeline *p, unsigned needs) {
+    static const char *const files[] = {"preprocessor_config.json", "processor_config.json", NULL};
+    bool there;
+    SN_TRY(has_one(p, files, &there));
+    if (!there) return SN_OK;
+    if (needs & SN_NEED_SOUND && sn_pipeline_accepts(p, SN_IN_SOUND)) SN_TRY(open_sound(p));
+    if (!(needs & SN_NEED_PICTURES) || !sn_pipeline_accepts(p, SN_IN_IMAGE)) return SN_OK;
+    SN_TRY(sn_image_processor_read(p->path, sn_pretrained_page(p->model)->model_type, &p->pictures));
+    p->has_pictures = true;
+    return SN_OK;
+}
+
 static sn_status open_parts(sn_pipeline *p, unsigned needs, const sn_pretrained_options *options) {
     if (!sn_is_directory(p->path)) {
         (void)sn_fail(SN_ERR_IO, "%s: expected a model's directory", p->path);
@@ -55,14 +70,10 @@ static sn_status open_parts(sn_pipeline *p, unsigned needs, const sn_pretrained_
     if (needs & SN_NEED_TOKENIZER) SN_TRY(open_tokenizer(p));
     if (needs & SN_NEED_POOLING) SN_TRY(sn_pooling_read(p->path, &p->pooling));
     if (needs & SN_NEED_MODEL) SN_TRY(sn_pretrained_open(p->path, options, &p->model));
-    if (needs & SN_NEED_SOUND && sn_pipeline_accepts(p, SN_IN_SOUND) && has_processor(p)) SN_TRY(open_sound(p));
-    if (needs & SN_NEED_PICTURES && sn_pipeline_accepts(p, SN_IN_IMAGE) && has_processor(p)) {
-        SN_TRY(sn_image_processor_read(p->path, sn_pretrained_page(p->model)->model_type, &p->pictures));
-        p->has_pictures = true;
-    }
-    char *path = sn_path_join(p->path, "generation_config.json");
-    if (!path) return SN_ERR_MEMORY;
-    sn_status status = needs & SN_NEED_MODEL && sn_file_exists(path) ? sn_json_read(path, &p->generation) : SN_OK;
+    if (needs & (SN_NEED_SOUND | SN_NEED_PICTURES)) SN_TRY(open_media(p, needs));
+    char *path = NULL;
+    if (needs & SN_NEED_MODEL) SN_TRY(sn_file_find(p->path, "generation_config.json", &path));
+    sn_status status = path ? sn_json_read(path, &p->generation) : SN_OK;
     sn_free(path);
     p->has = needs;
     return status;
@@ -132,7 +143,7 @@ static void describe_text(const sn_pipeline *p, json_t *root) {
     if (sn_embed_width(p, &width) != SN_OK) return;
     (void)json_object_set_new(root, "vector", json_integer((json_int_t)width));
     if (!sn_pipeline_accepts(p, SN_IN_TEXT) || sn_pipeline_accepts(p, SN_IN_IMAGE)) return;
-    sn_pooling_text(&p->pooling, modes, sizeof modes);
+    sn_pool_modes_text(p->pooling.modes, modes, sizeof modes);
     (void)json_object_set_new(root, "pooling", json_string(modes));
     (void)json_object_set_new(root, "normalised", json_boolean(sn_pooling_normalises(&p->pooling)));
 }

@@ -169,6 +169,15 @@ sn_status sn_file_write(const char *path, const void *bytes, size_t size) {
 
 bool sn_file_exists(const char *path) { return access(path, F_OK) == 0; }
 
+sn_status sn_file_find(const char *directory, const char *name, char **path) {
+    *path = sn_path_join(directory, name);
+    if (!*path) return SN_ERR_MEMORY;
+    if (sn_file_exists(*path)) return SN_OK;
+    sn_free(*path);
+    *path = NULL;
+    return SN_OK;
+}
+
 bool sn_is_directory(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);

@@ -26,6 +26,8 @@ void sn_writer_abandon(sn_writer *writer);
 sn_status sn_file_write(const char *path, const void *bytes, size_t size);
 
 bool sn_file_exists(const char *path);
+/* directory/name, heap; *path NULL where there is no such file. */
+sn_status sn_file_find(const char *directory, const char *name, char **path);
 bool sn_is_directory(const char *path);
 sn_status sn_make_directory(const char *path); /* parents too; fine if it exists */
 sn_status sn_remove_tree(const char *path);    /* fine if it does not exist */

@@ -68,9 +68,9 @@ sn_status sn_audio_processor_read(const char *directory, sn_audio_processor *out
     *out = (sn_audio_processor){0};
     for (size_t i = 0; i < 2; i++) {
         json_t *tree = NULL;
-        char *path = sn_path_join(directory, files[i][0]);
-        sn_status status = path ? SN_OK : SN_ERR_MEMORY;
-        if (status == SN_OK && sn_file_exists(path)) status = sn_json_read(path, &tree);
+        char *path;
+        SN_TRY(sn_file_find(directory, files[i][0], &path));
+        sn_status status = path ? sn_json_read(path, &tree) : SN_OK;
         const json_t *config = files[i][1] ? json_object_get(tree, files[i][1]) : tree;
         bool found = config != NULL;
         if (status == SN_OK && found) status = sn_audio_processor_parse(config, path, out);

@@ -200,7 +200,7 @@ sn_status sn_image_processor_parse(const json_t *config, const char *name, const
 static sn_status read_block(const char *path, const char *block, json_t **out) {
     json_t *tree;
     *out = NULL;
-    if (!sn_file_exists(path)) return SN_OK;
+    if (!path) return SN_OK;
     SN_TRY(sn_json_read(path, &tree));
     *out = json_incref(block ? json_object_get(tree, block) : tree);
     json_decref(tree);
@@ -212,8 +212,8 @@ sn_status sn_image_processor_read(const char *directory, const char *model_type,
     *out = (sn_image_processor){0};
     for (size_t i = 0; i < 2; i++) {
         json_t *config;
-        char *path = sn_path_join(directory, files[i][0]);
-        if (!path) return SN_ERR_MEMORY;
+        char *path;
+        SN_TRY(sn_file_find(directory, files[i][0], &path));
         sn_status status = read_block(path, files[i][1], &config);
         bool found = config != NULL;
         if (status == SN_OK && found) status = sn_image_processor_parse(config, path, model_type, out);

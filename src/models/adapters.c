@@ -52,14 +52,13 @@ static sn_status read_config(sn_adapters *a, const char *path) {
 
 sn_status sn_adapters_open(const char *directory, sn_adapters **out) {
     *out = NULL;
-    char *config = sn_path_join(directory, "adapter_config.json"), *weights = sn_path_join(directory, "adapter_model.safetensors");
-    sn_adapters *a = NULL;
-    sn_status status = config && weights ? SN_OK : SN_ERR_MEMORY;
-    if (status == SN_OK && sn_file_exists(config)) {
-        a = sn_alloc(1, sizeof *a);
-        status = a ? read_config(a, config) : SN_ERR_MEMORY;
-        if (status == SN_OK) status = sn_weights_open(weights, &a->weights);
-    }
+    char *config, *weights;
+    SN_TRY(sn_file_find(directory, "adapter_config.json", &config));
+    if (!config) return SN_OK;
+    sn_adapters *a = sn_alloc(1, sizeof *a);
+    weights = a ? sn_path_join(directory, "adapter_model.safetensors") : NULL;
+    sn_status status = weights ? read_config(a, config) : SN_ERR_MEMORY;
+    if (status == SN_OK) status = sn_weights_open(weights, &a->weights);
     sn_free(config);
     sn_free(weights);
     if (status == SN_OK) *out = a;

@@ -3,18 +3,18 @@
 
 #include <stdio.h>
 
+#include "models/companions.h"
 #include "models/pretrained.h"
 
-/* Small files that belong to a model and travel with it; config.json is written anew. */
-static const char *const small_files[] = {
-    "preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "generation_config.json", "modules.json",
-    "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json", "LICENSE", NULL};
 enum { MOST_FILE = 256 << 20 };
 
 void sn_backbone_free(sn_backbone *b) {
     if (!b) return;
-    for (int i = 0; i < b->n_files; i++) sn_bytes_free(&b->files[i].bytes);
+    for (size_t i = 0; i < b->n_files; i++) {
+        sn_bytes_free(&b->files[i].bytes);
+        sn_free(b->files[i].name);
+    }
+    sn_free(b->files);
     sn_weights_free(b->weights);
     sn_adapters_free(b->adapters);
     sn_page_config_free(&b->c);
@@ -45,9 +45,9 @@ static sn_status check_kind(const sn_page *page, enum sn_modality modality) {
 }
 
 static sn_status read_config(sn_backbone *b) {
-    char *path = sn_path_join(b->directory, "config.json");
-    sn_status status = path ? SN_OK : SN_ERR_MEMORY;
-    if (status == SN_OK && !sn_file_exists(path)) status = sn_fail(SN_ERR_IO, "%s: holds no config.json, so it is no published model", b->directory);
+    char *path = NULL;
+    sn_status status = sn_file_find(b->directory, "config.json", &path);
+    if (status == SN_OK && !path) status = sn_fail(SN_ERR_IO, "%s: holds no config.json, so it is no published model", b->directory);
     if (status == SN_OK) status = sn_json_read(path, &b->config);
     if (status == SN_OK && !json_is_object(b->config)) status = sn_fail(SN_ERR_FORMAT, "config.json is not an object");
     if (status == SN_OK) status = sn_page_find_for(b->config, &b->page);
@@ -61,35 +61,34 @@ static sn_status read_config(sn_backbone *b) {
     return status;
 }
 
-static sn_status keep_files(sn_backbone *b) {
-    for (int i = 0; small_files[i]; i++) {
-        char *path = sn_path_join(b->directory, small_files[i]);
-        sn_status status = path ? SN_OK : SN_ERR_MEMORY;
-        if (status == SN_OK && sn_file_exists(path)) {
-            b->files[b->n_files].name = small_files[i];
-            status = sn_file_read(path, MOST_FILE, &b->files[b->n_files].bytes);
-            b->n_files += status == SN_OK;
-        }
-        sn_free(path);
-        SN_TRY(status);
-    }
-    return SN_OK;
+/* config.json and adapters are written anew, from what the parameters have become. */
+static sn_status keep_file(void *context, const char *name) {
+    sn_backbone *b = context;
+    if (!strcmp(name, "config.json") || !strncmp(name, "adapter_", 8)) return SN_OK;
+    sn_backbone_file *files = sn_grow(b->files, b->n_files, &b->files_room, sizeof *files);
+    if (!files) return SN_ERR_MEMORY;
+    b->files = files;
+    sn_backbone_file *f = &files[b->n_files];
+    char *path = sn_path_join(b->directory, name);
+    *f = (sn_backbone_file){.name = path ? sn_strdup(name) : NULL};
+    sn_status status = f->name ? sn_file_read(path, MOST_FILE, &f->bytes) : SN_ERR_MEMORY;
+    if (status == SN_OK) b->n_files++;
+    else sn_free(f->name);
+    sn_free(path);
+    return status;
 }
 
 /* sentence-transformers' way to make one vector of a text's tokens; the mean where nothing is said. */
 static sn_status read_pooling(sn_backbone *b) {
-    static const char *const modes[][3] = {{"pooling_mode_cls_token", "cls", "cls"},
-                                           {"pooling_mode_max_tokens", "max", "max"},
-                                           {"pooling_mode_lasttoken", "lasttoken", "last"}};
-    b->pooling = "mean";
-    for (int i = 0; i < b->n_files; i++) {
-        if (strcmp(b->files[i].name, "1_Pooling/config.json")) continue;
+    static const char name[] = "1_Pooling/config.json";
+    b->pooling = SN_POOL_MEAN;
+    for (size_t i = 0; i < b->n_files; i++) {
+        if (strcmp(b->files[i].name, name)) continue;
         json_t *json;
-        SN_TRY(sn_json_parse("1_Pooling/config.json", (const char *)b->files[i].bytes.data, b->files[i].bytes.size, &json));
-        const char *mode = json_string_value(json_object_get(json, "pooling_mode"));
-        for (size_t k = 0; k < 3; k++)
-            if (json_is_true(json_object_get(json, modes[k][0])) || (mode && !strcmp(mode, modes[k][1]))) b->pooling = modes[k][2];
+        SN_TRY(sn_json_parse(name, (const char *)b->files[i].bytes.data, b->files[i].bytes.size, &json));
+        sn_status status = sn_pool_modes_read(json, &b->pooling);
         json_decref(json);
+        if (status != SN_OK) return sn_fail_in("%s/%s", b->directory, name);
     }
     return SN_OK;
 }
@@ -113,7 +112,7 @@ sn_status sn_backbone_open(const char *directory, enum sn_modality modality, boo
     if (status == SN_OK && whole) status = check_whole(b);
     if (status == SN_OK) status = sn_weights_open(directory, &b->weights);
     if (status == SN_OK) status = sn_adapters_open(directory, &b->adapters);
-    if (status == SN_OK) status = keep_files(b);
+    if (status == SN_OK) status = sn_companions_each(directory, keep_file, b);
     if (status == SN_OK) status = read_pooling(b);
     if (status == SN_OK) *out = b;
     else sn_backbone_free(b);
@@ -228,7 +227,7 @@ static sn_status write_config(const sn_backbone *b, bool changed, const char *di
 }
 
 static sn_status write_files(const sn_backbone *b, const char *directory) {
-    for (int i = 0; i < b->n_files; i++) {
+    for (size_t i = 0; i < b->n_files; i++) {
         char *path = sn_path_join(directory, b->files[i].name), *parent = path ? sn_path_parent(path) : NULL;
         sn_status status = parent ? sn_make_directory(parent) : SN_ERR_MEMORY;
         if (status == SN_OK) status = sn_file_write(path, b->files[i].bytes.data, b->files[i].bytes.size);

@@ -19,12 +19,10 @@ static sn_node mean_of(sn_graph *g, sn_node x) {
 }
 
 static sn_node sequence(const sn_backbone *b, sn_graph *g, const char *how, sn_node x, const sn_encoder_input *in) {
-    static const struct { const char *name; sn_op op; } ops[] = {{"mean", SN_SEQ_MEAN}, {"max", SN_SEQ_MAX}, {"last", SN_SEQ_LAST}};
-    if (!strcmp(how, "cls")) return sn_page_first(g, x);
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (!strcmp(how, ops[i].name)) return sn_emit(g, ops[i].op, (sn_node[]){x, in->lengths[0]}, 2, NULL);
-    return sn_graph_fail(g, SN_ERR_USAGE, "\"pooling\": \"%s\" of a model of type %s is none of auto, mean, cls, max, last, pooler", how,
-                         b->page->model_type);
+    unsigned modes = b->pooling;
+    if (strcmp(how, "auto") && sn_pool_mode_find(how, &modes) != SN_OK)
+        return sn_graph_fail(g, SN_ERR_USAGE, "\"pooling\": %s, auto; pooler where the model of type %s has one", sn_error_message(), b->page->model_type);
+    return sn_pool_modes_build(g, modes, x, in->lengths[0]);
 }
 
 static sn_node picture(const sn_backbone *b, sn_graph *g, const char *how, sn_node x) {
@@ -47,7 +45,7 @@ static sn_node pool(const sn_backbone *b, sn_graph *g, const char *how, const sn
     if (x.id < 0) return sn_graph_fail(g, SN_ERR_UNSUPPORTED, "a model of type %s gives nothing that \"pooling\": \"%s\" could take",
                                        b->page->model_type, how);
     if (in->modality == SN_MOD_IMAGE) return picture(b, g, how, x);
-    return sequence(b, g, automatic ? b->pooling : how, x, in);
+    return sequence(b, g, how, x, in);
 }
 
 /* ---- layers ---- */

@@ -182,13 +182,8 @@ static sn_status find_file(const char *path, char **out) {
         return *out ? SN_OK : SN_ERR_MEMORY;
     }
     for (int i = 0; i < FILE_NAMES; i++) {
-        char *file = sn_path_join(path, file_names[i]);
-        if (!file) return SN_ERR_MEMORY;
-        if (sn_file_exists(file)) {
-            *out = file;
-            return SN_OK;
-        }
-        sn_free(file);
+        SN_TRY(sn_file_find(path, file_names[i], out));
+        if (*out) return SN_OK;
     }
     (void)sn_fail(SN_ERR_IO, "%s: holds no weights: neither model.safetensors, pytorch_model.bin, an index of shards nor "
                   "adapter_model.safetensors", path);

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "models/pool_modes.h"
 #include "pipelines/media.h"
 #include "pipelines/work.h"
 
@@ -40,7 +41,7 @@ static sn_status settings(sn_call *call, embedding *e) {
     SN_TRY(sn_options_int(call->options, "batch_size", BATCH, 1, MOST_BATCH, &e->batch));
     SN_TRY(sn_json_string(call->options, "prompt", e->pooling.prompt, &e->prompt));
     SN_TRY(sn_json_string(call->options, "pooling", NULL, &mode));
-    if (mode) SN_TRY(sn_pooling_mode(mode, &e->pooling.modes));
+    if (mode) SN_TRY(sn_pool_mode_find(mode, &e->pooling.modes));
     if (json_object_get(call->options, "normalise")) {
         SN_TRY(sn_json_bool(call->options, "normalise", false, &on));
         e->normalise = on;

@@ -2,72 +2,9 @@
 #include "pipelines/pooling.h"
 
 #include <math.h>
-#include <stdio.h>
 
+#include "models/pool_modes.h"
 #include "params/weights.h"
-
-/* ---- modes: one row each, in the order in which sentence-transformers joins them ---- */
-
-static void first_token(const float *x, int64_t tokens, int64_t width, float *out) {
-    (void)tokens;
-    memcpy(out, x, (size_t)width * sizeof *out);
-}
-static void largest(const float *x, int64_t tokens, int64_t width, float *out) {
-    memcpy(out, x, (size_t)width * sizeof *out);
-    for (int64_t t = 1; t < tokens; t++)
-        for (int64_t i = 0; i < width; i++)
-            if (x[t * width + i] > out[i]) out[i] = x[t * width + i];
-}
-static void scaled_sum(const float *x, int64_t tokens, int64_t width, float divisor, float *out) {
-    memset(out, 0, (size_t)width * sizeof *out);
-    for (int64_t t = 0; t < tokens; t++)
-        for (int64_t i = 0; i < width; i++) out[i] += x[t * width + i];
-    for (int64_t i = 0; i < width; i++) out[i] /= divisor;
-}
-static void mean(const float *x, int64_t tokens, int64_t width, float *out) { scaled_sum(x, tokens, width, (float)tokens, out); }
-static void mean_sqrt(const float *x, int64_t tokens, int64_t width, float *out) {
-    scaled_sum(x, tokens, width, sqrtf((float)tokens), out);
-}
-static void weighted_mean(const float *x, int64_t tokens, int64_t width, float *out) {
-    memset(out, 0, (size_t)width * sizeof *out);
-    for (int64_t t = 0; t < tokens; t++)
-        for (int64_t i = 0; i < width; i++) out[i] += x[t * width + i] * (float)(t + 1);
-    for (int64_t i = 0; i < width; i++) out[i] /= (float)(tokens * (tokens + 1)) / 2;
-}
-static void last_token(const float *x, int64_t tokens, int64_t width, float *out) {
-    memcpy(out, x + (tokens - 1) * width, (size_t)width * sizeof *out);
-}
-
-static const struct mode {
-    const char *name, *key, *other; /* `other`: what sentence-transformers calls it in "pooling_mode" */
-    void (*pool)(const float *x, int64_t tokens, int64_t width, float *out);
-} modes[] = {{"cls", "pooling_mode_cls_token", "cls", first_token},
-             {"max", "pooling_mode_max_tokens", "max", largest},
-             {"mean", "pooling_mode_mean_tokens", "mean", mean},
-             {"mean_sqrt_len", "pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", mean_sqrt},
-             {"weightedmean", "pooling_mode_weightedmean_tokens", "weightedmean", weighted_mean},
-             {"last", "pooling_mode_lasttoken", "lasttoken", last_token}};
-enum { MODES = sizeof modes / sizeof *modes, MEAN = 1 << 2 };
-
-sn_status sn_pooling_mode(const char *name, unsigned *out) {
-    sn_names passed = {0};
-    for (int i = 0; i < MODES; i++)
-        if (sn_names_match(&passed, modes[i].name, name) || !strcmp(modes[i].other, name)) {
-            *out = 1u << i;
-            return SN_OK;
-        }
-    SN_FAIL(SN_ERR_USAGE, "pooling \"%s\" is not known; known are %s", name, passed.list);
-}
-
-void sn_pooling_text(const sn_pooling *p, char *text, size_t size) {
-    size_t used = 0;
-    *text = '\0';
-    for (int i = 0; i < MODES; i++) {
-        if (!(p->modes >> i & 1) || used + 1 >= size) continue;
-        int n = snprintf(text + used, size - used, "%s%s", used ? "+" : "", modes[i].name);
-        used += n > 0 ? (size_t)n : 0;
-    }
-}
 
 /* ---- activations of dense layers ---- */
 
@@ -104,31 +41,18 @@ void sn_pooling_free(sn_pooling *p) {
 /* The JSON file `name` of the directory; *out NULL where there is none and it is not `needed`. */
 static sn_status read_json(const char *directory, const char *name, bool needed, json_t **out) {
     *out = NULL;
-    char *path = sn_path_join(directory, name);
-    if (!path) return SN_ERR_MEMORY;
-    sn_status status = SN_OK;
-    if (needed || sn_file_exists(path)) status = sn_json_read(path, out);
+    char *path = NULL;
+    if (needed) path = sn_path_join(directory, name);
+    else SN_TRY(sn_file_find(directory, name, &path));
+    if (!path) return needed ? SN_ERR_MEMORY : SN_OK;
+    sn_status status = sn_json_read(path, out);
     sn_free(path);
     return status;
 }
 
 static sn_status read_modes(const char *directory, const json_t *config, sn_pooling *p) {
     (void)directory;
-    const json_t *one = json_object_get(config, "pooling_mode");
-    p->modes = 0;
-    if (json_is_string(one)) SN_TRY(sn_pooling_mode(json_string_value(one), &p->modes));
-    for (size_t i = 0; json_is_array(one) && i < json_array_size(one); i++) {
-        unsigned mode = 0;
-        const char *name = json_string_value(json_array_get(one, i));
-        SN_TRY(sn_pooling_mode(name ? name : "", &mode));
-        p->modes |= mode;
-    }
-    for (int i = 0; !one && i < MODES; i++) {
-        bool on = false;
-        SN_TRY(sn_json_bool(config, modes[i].key, !strcmp(modes[i].name, "mean"), &on));
-        if (on) p->modes |= 1u << i;
-    }
-    if (!p->modes) SN_FAIL(SN_ERR_FORMAT, "no pooling mode is on");
+    SN_TRY(sn_pool_modes_read(config, &p->modes));
     bool include = true;
     SN_TRY(sn_json_bool(config, "include_prompt", true, &include));
     p->exclude_prompt = !include;
@@ -227,7 +151,7 @@ static sn_status read_prompt(const char *directory, sn_pooling *p) {
 sn_status sn_pooling_read(const char *directory, sn_pooling *p) {
     json_t *list = NULL, *settings = NULL, *module;
     size_t i;
-    *p = (sn_pooling){.modes = MEAN};
+    *p = (sn_pooling){.modes = SN_POOL_MEAN};
     SN_TRY(read_json(directory, "modules.json", false, &list));
     if (!list) return SN_OK;
     p->from_files = true;
@@ -253,7 +177,7 @@ bool sn_pooling_normalises(const sn_pooling *p) { return p->n_steps && p->steps[
 
 sn_status sn_pooling_width(const sn_pooling *p, int64_t width, int64_t *out) {
     int64_t n = 0;
-    for (int i = 0; i < MODES; i++) n += (p->modes >> i & 1) * width;
+    for (int i = 0; i < SN_POOL_MODES; i++) n += (p->modes >> i & 1) * width;
     for (int i = 0; i < p->n_steps; i++) {
         const sn_pool_step *step = &p->steps[i];
         if (step->normalise) continue;
@@ -283,15 +207,15 @@ static void dense(const sn_pool_step *s, const float *x, float *y) {
 
 sn_status sn_pooling_apply(const sn_pooling *p, const float *hidden, int64_t tokens, int64_t width, float *out) {
     int64_t n = 0, room = 0;
-    for (int i = 0; i < MODES; i++) room += (p->modes >> i & 1) * width;
+    for (int i = 0; i < SN_POOL_MODES; i++) room += (p->modes >> i & 1) * width;
     for (int i = 0; i < p->n_steps; i++)
         if (p->steps[i].out > room) room = p->steps[i].out;
     float *x = sn_alloc((size_t)(2 * room), sizeof *x), *y;
     if (!x) return SN_ERR_MEMORY;
     y = x + room;
-    for (int i = 0; i < MODES; i++) {
+    for (int i = 0; i < SN_POOL_MODES; i++) {
         if (!(p->modes >> i & 1)) continue;
-        if (tokens > 0) modes[i].pool(hidden, tokens, width, x + n);
+        if (tokens > 0) sn_pool_modes[i].pool(hidden, tokens, width, x + n);
         n += width;
     }
     float *now = x;

@@ -18,7 +18,7 @@ typedef struct sn_pool_step {
 
 typedef struct sn_pooling {
     bool from_files, lower, exclude_prompt;
-    unsigned modes;           /* bits of the table in pooling.c, in its order */
+    unsigned modes;           /* bits of the table in models/pool_modes.h */
     int64_t most_tokens;      /* 0: the tokenizer's */
     sn_pool_step steps[SN_POOL_STEPS];
     int n_steps;
@@ -27,10 +27,6 @@ typedef struct sn_pooling {
 /* All-zero is freed safely, also after a failure. */
 sn_status sn_pooling_read(const char *directory, sn_pooling *out);
 void sn_pooling_free(sn_pooling *p);
-/* Sets the one mode of this name; the error lists them. */
-sn_status sn_pooling_mode(const char *name, unsigned *modes);
-/* "mean+cls" into text. */
-void sn_pooling_text(const sn_pooling *p, char *text, size_t size);
 bool sn_pooling_normalises(const sn_pooling *p);
 /* Numbers of a vector where a token has `width`; fails where a dense layer takes another number. */
 sn_status sn_pooling_width(const sn_pooling *p, int64_t width, int64_t *out);

@@ -15,11 +15,10 @@ static sn_status read_bytes(const char *directory, const char *name, sn_bytes *o
 /* An object from a JSON file; empty where there is no such file. Numbers may be of any size: model_max_length often is. */
 static sn_status read_object(const char *directory, const char *name, json_t **out) {
     sn_bytes bytes;
-    char *path = sn_path_join(directory, name);
+    char *path;
     *out = NULL;
-    if (!path) return SN_ERR_MEMORY;
-    if (!sn_file_exists(path)) {
-        sn_free(path);
+    SN_TRY(sn_file_find(directory, name, &path));
+    if (!path) {
         *out = json_object();
         if (!*out) SN_FAIL(SN_ERR_MEMORY, "out of memory while reading a tokenizer");
         return SN_OK;
@@ -39,9 +38,9 @@ static sn_status read_object(const char *directory, const char *name, json_t **o
 }
 
 static sn_status has(const char *directory, const char *name, bool *there) {
-    char *path = sn_path_join(directory, name);
-    if (!path) return SN_ERR_MEMORY;
-    *there = sn_file_exists(path);
+    char *path;
+    SN_TRY(sn_file_find(directory, name, &path));
+    *there = path != NULL;
     sn_free(path);
     return SN_OK;
 }

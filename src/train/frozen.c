@@ -165,12 +165,16 @@ static sn_status run(job *j) {
     return status;
 }
 
+/* Are the vectors of all cells of the part too many for memory? The encoder then runs in every epoch. */
+static bool too_many(const sn_model *m, const sn_dataset *d, int part) {
+    size_t bytes, row = (size_t)m->parts[part].width * sizeof(float);
+    return sn_mul_overflow((size_t)sn_dataset_cells(d, part), row, &bytes) || bytes > most_bytes;
+}
+
 static sn_status fill(job *j) {
     int64_t all = sn_dataset_cells(j->d, j->part);
-    size_t bytes;
     j->width = (size_t)j->m->parts[j->part].width;
-    if (!all) return SN_OK;
-    if (sn_mul_overflow((size_t)all, j->width * sizeof(float), &bytes) || bytes > most_bytes) return SN_OK; /* it runs in every epoch then */
+    if (!all || too_many(j->m, j->d, j->part)) return SN_OK;
     SN_TRY(choose_cells(j));
     if (j->file) SN_TRY(make_key(j));
     j->vectors = sn_alloc((size_t)all, j->width * sizeof(float));
@@ -201,6 +205,19 @@ static sn_status fill_for(sn_trainer *t, int part, bool valid, sn_encode_fn *tel
     if (status == SN_OK) status = fill(&j);
     job_free(&j);
     return status;
+}
+
+sn_status sn_trainer_note_frozen(const sn_trainer *t) {
+    const sn_model *m = t->plan.model;
+    for (int p = 0; p < m->n_parts; p++) {
+        sn_tuning tuning;
+        if (!m->parts[p].backbone) continue;
+        SN_TRY(sn_tuning_read(m->parts[p].options, &tuning));
+        if (sn_tuning_never(&tuning) && (too_many(m, t->data, p) || too_many(m, t->valid_data, p)))
+            sn_note(t->plan.notes, "\"%s\": the vectors of its frozen encoder would take more than %zu MiB; they are not kept, it runs in every epoch",
+                    m->parts[p].name, most_bytes >> 20);
+    }
+    return SN_OK;
 }
 
 sn_status sn_trainer_encode(sn_trainer *t, sn_encode_fn *tell, void *context) {

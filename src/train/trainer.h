@@ -47,6 +47,7 @@ double sn_seconds(void); /* monotonic clock */
  * checkpoint if it is about the same cells and encoder, else by running them; `tell` hears of the progress (it may be NULL). */
 typedef void sn_encode_fn(void *context, const char *column, int64_t done, int64_t all);
 sn_status sn_trainer_encode(sn_trainer *t, sn_encode_fn *tell, void *context);
+sn_status sn_trainer_note_frozen(const sn_trainer *t); /* a note on each encoder whose vectors are too many to be kept */
 /* Weights, moments and progress into `work`, whole or not at all. */
 sn_status sn_checkpoint_write(sn_trainer *t);
 /* The config that a checkpoint holds (to make the same plan), and its state into a trainer made from it. */

@@ -83,6 +83,7 @@ static sn_status create(const sn_table *table, const sn_table *valid, json_t *co
         if (t->plan.model->parts[p].backbone) t->data_hash = t->data_hash * 31 ^ sn_backbone_hash(t->plan.model->parts[p].backbone);
     if (t->skipped) sn_note(t->plan.notes, "%lld rows with broken cells are left out", (long long)t->skipped);
     if (t->unlabelled) sn_note(t->plan.notes, "%lld rows have no target and teach nothing", (long long)t->unlabelled);
+    SN_TRY(sn_trainer_note_frozen(t));
     SN_TRY(sn_optimiser_create(&t->plan.recipe.optimiser, t->plan.model->params, t->plan.model->threads, &t->optimiser));
     t->row_losses = sn_alloc((size_t)t->n_valid, sizeof *t->row_losses);
     t->anchor = sn_alloc((size_t)t->n_valid, sizeof *t->anchor);

@@ -52,6 +52,40 @@ static void numbers_stay_or_are_rounded(void **state) {
     assert_false(sn_file_exists("x"));
 }
 
+/* sentence-transformers' modules travel too, with the weights of their own; adapters keep both of their files. */
+static void companions_travel(void **state) {
+    (void)state;
+    static const char *const with[] = {"1_Pooling/config.json", "2_Dense/model.safetensors", "LICENSE", "README.md", "adapter_config.json",
+                                       "adapter_model.safetensors", "config.json", "tokenizer.json"};
+    static const char *const without[] = {".hidden.json", "flax_model.msgpack", "model.safetensors.index.json", "onnx/config.json", "extra.bin"};
+    enum { WITH = sizeof with / sizeof *with, WITHOUT = sizeof without / sizeof *without };
+    char *json;
+    for (int i = 0; i < WITH + WITHOUT; i++) {
+        const char *name = i < WITH ? with[i] : without[i - WITH];
+        char *path = sn_path_join("whole", name), *parent = sn_path_parent(path);
+        assert_ok(sn_make_directory(parent));
+        assert_ok(sn_file_write(path, "{}", 2));
+        sn_free(parent);
+        sn_free(path);
+    }
+    sn_bytes bytes;
+    assert_ok(sn_file_read(GOLDEN "kinds.safetensors", 1 << 20, &bytes));
+    assert_ok(sn_file_write("whole/model.safetensors", bytes.data, bytes.size));
+    sn_bytes_free(&bytes);
+    assert_ok(sn_weights_convert("whole", "copy", NULL, &json));
+    json_t *root = json_loads(json, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(root, "files")), WITH);
+    for (int i = 0; i < WITH; i++) assert_string_equal(json_string_value(json_array_get(json_object_get(root, "files"), (size_t)i)), with[i]);
+    for (int i = 0; i < WITH + WITHOUT; i++) {
+        char *path;
+        assert_ok(sn_file_find("copy", i < WITH ? with[i] : without[i - WITH], &path));
+        assert_true((path != NULL) == (i < WITH));
+        sn_free(path);
+    }
+    json_decref(root);
+    sn_string_free(json);
+}
+
 static int entries(void) {
     DIR *dir = opendir(".");
     int n = 0;
@@ -85,6 +119,7 @@ static void allocations_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(numbers_stay_or_are_rounded, set_up, leave_folder),
+        cmocka_unit_test_setup_teardown(companions_travel, set_up, leave_folder),
         cmocka_unit_test_setup_teardown(allocations_may_fail, set_up, leave_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,8 @@ static void test_settings(void **state) {
         {"\"tune\": \"lora\", \"lora_targets\": [1]", SN_ERR_USAGE, "entry 1 is not a name"},
         {"\"layer_decay\": 1.5", SN_ERR_USAGE, "\"layer_decay\" must be"},
         {"\"unfreeze\": -1", SN_ERR_USAGE, "\"unfreeze\" must be"},
-        {"\"pooling\": \"best\"", SN_ERR_USAGE, "\"pooling\": \"best\""},
+        {"\"pooling\": \"best\"", SN_ERR_USAGE, "pooling \"best\" is not known; known are cls"},
+        {"\"pooling\": \"weightedmean\"", SN_ERR_UNSUPPORTED, "\"weightedmean\" is not possible in training"},
         {"\"widht\": 3", SN_ERR_USAGE, "widht"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         refused(*state, &(setup){.encoder = "bert", .column = "text", .more = all[i].more}, all[i].code, all[i].says);
