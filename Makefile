@@ -38,7 +38,7 @@ long: ## the slow tests too, then everything once more against oneDNN 3; publish
 bench: ## ours against PyTorch, alternately; SN_BENCH_PYTHON has the peer, BENCH_FLAGS go to bench/run.py
 	@tools/deps.sh install build demo
 	@$(MAKE) --no-print-directory all
-	@cmake --build $(BUILD) --target bench_train bench_models -j $(JOBS)
+	@cmake --build $(BUILD) --target bench_train bench_models bench_tokenizer -j $(JOBS)
 	@python3 bench/run.py $(BUILD) $(BENCH_FLAGS)
 
 asan ubsan tsan: ## the tests under the address, undefined or thread sanitizer

@@ -227,6 +227,16 @@ static int on_token(void *context, int64_t row, int32_t t) {
     return 0;
 }
 
+/* A decoder alone, or one that begins with what an encoder gives: then also the keys and values that it takes of it. */
+static void encode_for(writer *w, model *b, int64_t rows) {
+    if (!b->runner) {
+        need(sn_decoding_start(w->d, NULL, 0, 0, 0));
+        return;
+    }
+    need(sn_runner_run(b->runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
+    need(sn_decoding_start(w->d, sn_runner_output(b->runner, 0), rows, b->shape.dim[1], b->shape.dim[2]));
+}
+
 static int row_write(int argc, char **argv) {
     char line[64];
     if (argc != 6) return 2;
@@ -234,16 +244,11 @@ static int row_write(int argc, char **argv) {
     sn_pretrained_options o = {.threads = atoi(argv[2]), .precision = argv[1], .inference = true, .fold = true};
     int64_t prompt = atoll(argv[3]), fresh = atoll(argv[4]), rows = atoll(argv[5]);
     need(sn_pretrained_open(argv[0], &o, &w.m));
-    sn_shape shape = SN_SHAPE(0);
-    const float *encoded = NULL;
-    unsigned accepts = sn_pretrained_page(w.m)->accepts;
-    if (accepts & (SN_IN_IMAGE | SN_IN_SOUND)) {
-        model b = {.m = w.m};
-        set_sizes(&b, accepts & (SN_IN_IMAGE | SN_IN_SOUND), rows, 0);
+    model b = {.m = w.m};
+    unsigned accepts = sn_pretrained_page(w.m)->accepts & (SN_IN_IMAGE | SN_IN_SOUND);
+    if (accepts) {
+        set_sizes(&b, accepts, rows, 0);
         compile_encoder(&b);
-        shape = b.shape;
-        need(sn_runner_run(b.runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
-        encoded = sn_runner_output(b.runner, 0);
     }
     need(sn_decoding_create(w.m, rows, prompt + fresh, &w.d));
     sn_generation g = {.max_new_tokens = fresh, .max_length = -1, .min_length = -1, .min_new_tokens = -1, .num_beams = 1,
@@ -255,12 +260,14 @@ static int row_write(int argc, char **argv) {
     sn_decoder decoder = sn_decoding_decoder(w.d);
     (void)printf("{\"ready\":true}\n");
     while (hear(line, sizeof line)) {
-        need(sn_decoding_start(w.d, encoded, encoded ? rows : 0, encoded ? shape.dim[1] : 0, encoded ? shape.dim[2] : 0));
+        double begin = now();
+        encode_for(&w, &b, rows);
         w.first = 0;
         double start = now();
         need(sn_generate(&decoder, &g, rows, prompt, ids, on_token, &w, out));
         double end = now();
-        (void)printf("{\"seconds\":%.6f,\"prompt\":%.6f,\"decode\":%.6f,\"tokens\":[", end - start, w.first - start, end - w.first);
+        (void)printf("{\"seconds\":%.6f,\"encode\":%.6f,\"prompt\":%.6f,\"decode\":%.6f,\"tokens\":[", end - begin, start - begin,
+                     w.first - start, end - w.first);
         for (int64_t i = 0; i < out[0].n && i < 8; i++) (void)printf("%s%d", i ? "," : "", out[0].tokens[i]);
         (void)printf("]}\n");
         for (int64_t r = 0; r < rows; r++) sn_free(out[r].tokens);

@@ -2,6 +2,8 @@
  *
  *   bench_tokenizer time MODEL FILE [SECONDS]   encodes FILE again and again; JSON lines: bytes, tokens, MB/s, and MB for
  *                                               a second of processor time
+ *   bench_tokenizer row MODEL FILE              a row of `make bench` (tokenizing.py): prints {"ready":true}, then a JSON
+ *                                               line for each line on stdin; the pieces of FILE end with a zero byte
  *   bench_tokenizer talk MODEL                  answers on stdout what comes on stdin, until its end
  *
  * MODEL is a directory or a tokenizer.json. The talk is binary, native u32: asked is the length of a text and the text;
@@ -59,6 +61,24 @@ static void measure(const sn_tokenizer *t, const sn_bytes *file, double seconds,
                  (double)file->size / least / 1e6);
 }
 
+/* All pieces of the file once; the whole of it, with the memory for the numbers, is the time. */
+static void answer_row(const sn_tokenizer *t, const sn_bytes *file) {
+    sn_encoding e = {0};
+    sn_encode_options o = {.truncation = SN_TRUNCATE_NONE, .padding = SN_PAD_NONE};
+    const char *at = (const char *)file->data, *last = at + file->size;
+    int64_t tokens = 0;
+    double from = now();
+    while (at < last) {
+        const char *end = memchr(at, '\0', (size_t)(last - at));
+        if (!end) end = last;
+        need(sn_tokenizer_encode(t, at, (size_t)(end - at), NULL, 0, o, &e));
+        tokens += e.count;
+        at = end + 1;
+    }
+    (void)printf("{\"seconds\":%.6f,\"bytes\":%zu,\"tokens\":%lld}\n", now() - from, file->size, (long long)tokens);
+    sn_encoding_free(&e);
+}
+
 static bool hear(void *to, size_t n) { return fread(to, 1, n, stdin) == n; }
 static void say(const void *from, size_t n) {
     if (fwrite(from, 1, n, stdout) != n) exit(1);
@@ -109,26 +129,55 @@ static void talk(const sn_tokenizer *t) {
     sn_encoding_free(&e);
 }
 
-int main(int argc, char **argv) {
-    bool timing = argc >= 4 && !strcmp(argv[1], "time");
-    if (!timing && !(argc == 3 && !strcmp(argv[1], "talk"))) {
-        (void)fprintf(stderr, "usage: bench_tokenizer time MODEL FILE [SECONDS] | talk MODEL\n");
-        return 2;
-    }
-    double from = now();
-    sn_tokenizer *t = open_model(argv[2]);
-    if (timing) {
-        sn_bytes file;
-        double seconds = argc > 4 ? atof(argv[4]) : 1.0;
-        (void)printf("{\"open_seconds\": %.4f, \"open_cpu_seconds\": %.4f}\n", now() - from, cpu());
-        need(sn_file_read(argv[3], (size_t)1 << 30, &file));
-        measure(t, &file, seconds, false, false);
-        measure(t, &file, seconds, true, false);
-        measure(t, &file, seconds, true, true);
-        sn_bytes_free(&file);
-    } else {
-        talk(t);
-    }
-    sn_tokenizer_free(t);
+static int mode_time(const sn_tokenizer *t, int argc, char **argv) {
+    sn_bytes file;
+    double seconds = argc > 1 ? atof(argv[1]) : 1.0;
+    if (argc < 1) return 2;
+    need(sn_file_read(argv[0], (size_t)1 << 30, &file));
+    measure(t, &file, seconds, false, false);
+    measure(t, &file, seconds, true, false);
+    measure(t, &file, seconds, true, true);
+    sn_bytes_free(&file);
     return 0;
+}
+
+static int mode_row(const sn_tokenizer *t, int argc, char **argv) {
+    char line[64];
+    sn_bytes file;
+    if (argc != 1) return 2;
+    need(sn_file_read(argv[0], (size_t)1 << 30, &file));
+    (void)printf("{\"ready\":true}\n");
+    (void)fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        answer_row(t, &file);
+        (void)fflush(stdout);
+    }
+    sn_bytes_free(&file);
+    return 0;
+}
+
+static int mode_talk(const sn_tokenizer *t, int argc, char **argv) {
+    (void)argv;
+    if (argc) return 2;
+    talk(t);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const sn_tokenizer *t, int argc, char **argv);
+} modes[] = {{"time", mode_time}, {"row", mode_row}, {"talk", mode_talk}};
+
+int main(int argc, char **argv) {
+    int status = 2;
+    for (size_t i = 0; argc > 2 && i < sizeof modes / sizeof *modes; i++) {
+        if (strcmp(argv[1], modes[i].name)) continue;
+        double from = now();
+        sn_tokenizer *t = open_model(argv[2]);
+        if (modes[i].run == mode_time) (void)printf("{\"open_seconds\": %.4f, \"open_cpu_seconds\": %.4f}\n", now() - from, cpu());
+        status = modes[i].run(t, argc - 3, argv + 3);
+        sn_tokenizer_free(t);
+    }
+    if (status == 2) (void)fprintf(stderr, "usage: bench_tokenizer time MODEL FILE [SECONDS] | row MODEL FILE | talk MODEL\n");
+    return status;
 }

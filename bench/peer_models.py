@@ -6,6 +6,7 @@
     peer_models.py torch train  MODEL DTYPE THREADS picture|text ROWS [STEPS]
     peer_models.py torch write  MODEL DTYPE THREADS PROMPT NEW ROWS
     peer_models.py torch caption MODEL DTYPE THREADS BEAMS LENGTH
+    peer_models.py torch start   MODEL f32   THREADS PICTURE BEAMS LENGTH    (no protocol: a file's caption, and the end)
 
 DTYPE: f32, bf16 (the weights themselves) or autocast. Same inputs as ours; the answers say the mean of what came out.
 """
@@ -18,6 +19,7 @@ import warnings
 import numpy
 
 warnings.filterwarnings('ignore')
+os.environ.setdefault('TQDM_DISABLE', '1')  # no bars between the rows
 
 
 def talk(answer):
@@ -202,7 +204,7 @@ def train_torch(place, dtype, threads, kind, rows, steps=0):
 def write_torch(place, dtype, threads, prompt, new, rows):
     import torch
     import transformers
-    set_up(dtype, threads)
+    context = set_up(dtype, threads)
     transformers.logging.set_verbosity_error()
     model = getattr(transformers, config_of(place)['architectures'][0]).from_pretrained(place).eval()
     if dtype == 'bf16':
@@ -212,13 +214,20 @@ def write_torch(place, dtype, threads, prompt, new, rows):
     encoder = model.get_encoder() if model.config.is_encoder_decoder else None
     if encoder:
         kind = 'sound' if 'num_mel_bins' in config_of(place) else 'picture'
-        x, = (torch.from_numpy(a) for a in inputs(place, kind, rows, 0).values())
-        with torch.inference_mode():
-            encoded = encoder(x.to(model.dtype))
+        x, = (torch.from_numpy(a).to(model.dtype) for a in inputs(place, kind, rows, 0).values())
+
+    def encode():
+        """The encoder, and what ours and whisper.cpp count with it: the decoder's keys and values of it."""
+        out = encoder(x)
+        for layer in model.get_decoder().layers if kind == 'sound' else ():
+            layer.encoder_attn.k_proj(out.last_hidden_state), layer.encoder_attn.v_proj(out.last_hidden_state)
+        return out
 
     def run(_):
         times = []
-        with torch.inference_mode():
+        with torch.inference_mode(), context:
+            begin = time.perf_counter()
+            encoded = encode() if encoder else None
             start = time.perf_counter()
             ids, past = given, None
             for _ in range(new):
@@ -227,7 +236,7 @@ def write_torch(place, dtype, threads, prompt, new, rows):
                     model(**named, past_key_values=past, use_cache=True, logits_to_keep=1)
                 past, ids = out.past_key_values, out.logits[:, -1].argmax(-1, keepdim=True)
                 times.append(time.perf_counter())
-        return {'seconds': times[-1] - start, 'prompt': times[0] - start, 'decode': times[-1] - times[0]}
+        return {'seconds': times[-1] - begin, 'encode': start - begin, 'prompt': times[0] - start, 'decode': times[-1] - times[0]}
     talk(run)
 
 
@@ -249,6 +258,22 @@ def caption_torch(place, dtype, threads, beams, length):
     talk(run)
 
 
-ROWS = {('torch', 'embed'): embed_torch, ('onnx', 'embed'): embed_onnx, ('torch', 'encode'): encode_torch, ('onnx', 'encode'): encode_onnx, ('torch', 'train'): train_torch,
-        ('torch', 'write'): write_torch, ('torch', 'caption'): caption_torch}
+def start_torch(place, dtype, threads, file, beams, length):
+    """As a user's script does it."""
+    import torch
+    torch.set_num_threads(int(threads))
+    import transformers
+    from PIL import Image
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    model = transformers.VisionEncoderDecoderModel.from_pretrained(place)
+    processor = transformers.AutoImageProcessor.from_pretrained(place)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(place)
+    x = processor(images=Image.open(file).convert('RGB'), return_tensors='pt').pixel_values
+    out = model.generate(x, num_beams=int(beams), max_length=int(length))
+    print(tokenizer.decode(out[0], skip_special_tokens=True))
+
+
+ROWS = {('torch', 'embed'): embed_torch, ('onnx', 'embed'): embed_onnx, ('torch', 'encode'): encode_torch, ('onnx', 'encode'): encode_onnx,
+        ('torch', 'train'): train_torch, ('torch', 'write'): write_torch, ('torch', 'caption'): caption_torch, ('torch', 'start'): start_torch}
 ROWS[tuple(sys.argv[1:3])](*sys.argv[3:])

@@ -9,6 +9,8 @@ disturbed are taken and the row is marked. A figure is the median over the round
 ratios, above 1 where ours is better. Rows that were measured earlier stay in the JSON file.
 
 The peer is PyTorch in the Python of SN_BENCH_PYTHON (python3 where it has torch); without one, ours is measured alone.
+Rows over published models (--models) have Transformers and ONNX Runtime beside ours where that Python has them, and
+llama.cpp and whisper.cpp where --llama-bench and --whisper-bench name their programs (peer_processes.py).
 """
 import argparse
 import csv
@@ -22,6 +24,8 @@ import tempfile
 import time
 
 import models
+import peer_processes
+import tokenizing
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -103,7 +107,7 @@ class Idle:
 # ---- alternating ----
 
 def measure(contestants, options, pids):
-    """contestants {name: function -> number}: {name: [a number a round]}, and how loaded the worst round kept was."""
+    """contestants {name: function -> figure}: {name: [a figure a round]}, and how loaded the worst round kept was."""
     idle, rounds = Idle(options.wait), []
     for _ in range(2 * options.rounds):
         idle.wait()
@@ -155,8 +159,11 @@ class Bench:
     def ours_models(self, *arguments):
         return Worker([os.path.join(self.options.build, 'bench_models'), *map(str, arguments)])
 
+    def peer_models_command(self, *arguments):
+        return [self.python, os.path.join(HERE, 'peer_models.py'), *map(str, arguments)]
+
     def peer_models(self, *arguments):
-        return Worker([self.python, os.path.join(HERE, 'peer_models.py'), *map(str, arguments)])
+        return Worker(self.peer_models_command(*arguments))
 
     def cnn_settings(self, mode, precision):
         """Settings of the peer; the default one is measured beside both precisions."""
@@ -400,7 +407,9 @@ def find_python():
 
 
 ROWS = {'cnn_step': Bench.cnn_step, 'cnn_forward': Bench.cnn_forward, 'vqa': Bench.vqa, 'images': Bench.images,
-        'start': Bench.start, 'memory': Bench.memory, **{name: (lambda b, n=name: models.row(b, n, measure, summary)) for name in models.ROWS}}
+        'start': Bench.start, 'memory': Bench.memory, **{name: (lambda b, n=name: models.row(b, n, measure, summary)) for name in models.ROWS},
+        'caption_start': lambda b: models.caption_start(b, measure, summary),
+        **{name: (lambda b, n=name: tokenizing.row(b, n, Worker, measure, summary)) for name in tokenizing.ROWS}}
 
 
 def main():
@@ -416,6 +425,7 @@ def main():
     parser.add_argument('--data', default=os.path.join(ROOT, '..', 'shared', 'data'))
     parser.add_argument('--precision', default='f32,auto', help='of ours')
     parser.add_argument('--models', default=os.path.join(ROOT, '..', 'models'), help='made by tools/full_models.py')
+    peer_processes.options(parser)
     parser.add_argument('--json')
     options = parser.parse_args()
     options.json = options.json or os.path.join(options.build, 'bench.json')
