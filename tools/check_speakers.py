@@ -7,7 +7,7 @@ MODEL: `sensorium convert resemblyzer/pretrained.pt -o MODEL`. TABLE has the col
 are those of embed_utterance() on the sound resampled to 16 kHz by librosa and made as loud as it wants it, that is without
 its cutting of silences. Prints the lowest cosine on that very sound (as a float WAV file), then on the files as they are,
 resampled by us; and how often the nearest other sound is of the same speaker beside how often chance would find one. Exits
-with 1 where the first is below 0.9999, or retrieval not 3 times chance. Needs the packages Resemblyzer, librosa (with
+with 1 where a cosine is below 0.9999, or retrieval not 3 times chance. Needs the packages Resemblyzer, librosa (with
 soundfile), webrtcvad and scipy below 1.15."""
 import argparse
 import csv
@@ -70,6 +70,6 @@ numpy.fill_diagonal(alike, -numpy.inf)
 found = (speakers[alike.argmax(1)] == speakers).mean()
 same = numpy.array([(speakers == s).sum() - 1 for s in speakers]).mean() / (len(speakers) - 1)
 print(f"{len(files)} sounds of {len(set(speakers))} speakers: lowest cosine {cosine.min():.8f} on the same 16 kHz, "
-      f"{direct.min():.6f} (median {numpy.median(direct):.6f}) with our resampling; "
+      f"{direct.min():.8f} (median {numpy.median(direct):.8f}) with our resampling; "
       f"the nearest is of the same speaker in {100 * found:.1f} % (chance {100 * same:.1f} %)")
-sys.exit(bool(cosine.min() < args.bound or found < 3 * same))
+sys.exit(bool(min(cosine.min(), direct.min()) < args.bound or found < 3 * same))

@@ -28,8 +28,8 @@ static void tones_pass_unchanged(void **state) {
     (void)state;
     for (size_t p = 0; p < PAIRS; p++) {
         const int from = rates[p][0], to = rates[p][1], low = from < to ? from : to;
-        const double hertz[] = {0.01 * low, 0.21 * low, 0.44 * low};
-        for (int h = 0; h < 3; h++) {
+        const double hertz[] = {0.01 * low, 0.21 * low, 0.44 * low, 0.4565 * low}; /* the band ends at 0.457 */
+        for (int h = 0; h < 4; h++) {
             sn_audio a = tone(from, from / 4, 1, hertz[h]);
             assert_ok(sn_audio_resample(&a, to));
             assert_int_equal(a.rate, to);
@@ -38,13 +38,13 @@ static void tones_pass_unchanged(void **state) {
             const int64_t edge = (int64_t)EDGE * to / low;
             for (int64_t i = edge; i < a.frames - edge; i++)
                 worst = fmax(worst, fabs((double)a.pcm[i] - sin(TWO_PI * hertz[h] * (double)i / to)));
-            if (!(worst < 1e-4)) fail_msg("%d -> %d, %g Hz: off by %g", from, to, hertz[h], worst);
+            if (!(worst < 2e-6)) fail_msg("%d -> %d, %g Hz: off by %g", from, to, hertz[h], worst);
             sn_audio_free(&a);
         }
     }
 }
 
-/* A tone above the new Nyquist frequency would come back at a wrong pitch: at least 90 dB down. */
+/* A tone above the new Nyquist frequency would come back at a wrong pitch: at least 115 dB down. */
 static void nothing_folds_down(void **state) {
     (void)state;
     for (size_t p = 0; p < PAIRS; p++) {
@@ -56,7 +56,7 @@ static void nothing_folds_down(void **state) {
             assert_ok(sn_audio_resample(&a, to));
             double worst = 0;
             for (int64_t i = EDGE; i < a.frames - EDGE; i++) worst = fmax(worst, fabs((double)a.pcm[i]));
-            if (!(worst < 3.16e-5)) fail_msg("%d -> %d, %g Hz: %g is left", from, to, hertz[h], worst);
+            if (!(worst < 1.78e-6)) fail_msg("%d -> %d, %g Hz: %g is left", from, to, hertz[h], worst);
             sn_audio_free(&a);
         }
     }
@@ -115,9 +115,9 @@ static void bits_are_the_same_everywhere(void **state) {
     const struct {
         int from, to;
         uint64_t hash;
-    } cases[] = {{44100, 16000, 0xe7c138c545058284},
-                 {8000, 16000, 0xdcfbacdc7c54b0e8},
-                 {16001, 16000, 0x609b64541f3bbc15}};
+    } cases[] = {{44100, 16000, 0xc07f15f869b41184},
+                 {8000, 16000, 0x62f5650fcdecac1d},
+                 {16001, 16000, 0x3deb9c2165b05cc4}};
     for (size_t c = 0; c < 3; c++) {
         sn_audio a = {cases[c].from, 1, 5000, sn_alloc(5000, sizeof(float))};
         assert_non_null(a.pcm);
