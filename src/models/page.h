@@ -121,7 +121,8 @@ typedef struct sn_page {
     void (*decode)(const sn_page_build *b);
     void (*cross)(const sn_page_build *b, sn_node *keys, sn_node *values);
     /* Ends of the names of those architectures that generate text (NULL: all), and of those that answer a question about
-     * what they see: `encode` reads in->ids too, or there are "scores" [N,classes] from 0 to 1. NULL-terminated or NULL. */
+     * what they see: `encode` reads in->ids too, and pixels or, as in->encoded, the "image_embeds" of a build with pixels
+     * alone; or there are "scores" [N,classes] from 0 to 1. NULL-terminated or NULL. */
     const char *const *writers, *const *questions;
     /* Generation settings where they are not those of generation_config.json; or NULL. The caller frees them. */
     sn_status (*generation)(const sn_page_config *c, json_t **out);

@@ -1,10 +1,12 @@
 /* ask.c: a picture and a question about it -> the answer, written (BLIP) or chosen among those that the model knows
  * (ViLT; VisualBERT, which looks at features of the picture's regions in place of pixels):
  *
- *   pixels [1,H,W,3] or regions [1,R,V], ids [1,T] -> encoder [1,T,E] -> decoder with its cache -> text
- *                                                  -> scores [1,C] -> the best of config.json's id2label */
+ *   picture's states [1,S,D], ids [1,T] -> encoder [1,T,E] -> decoder with its cache -> text
+ *   pixels [1,H,W,3] or regions [1,R,V], ids [1,T] -> scores [1,C] -> the best of config.json's id2label
+ *
+ * What does not depend on the question is made once for all that are asked about a picture (seen.h). */
 #include "pipelines/choices.h"
-#include "pipelines/regions.h"
+#include "pipelines/seen.h"
 #include "pipelines/text_out.h"
 
 static const char *const own[] = {"top", "regions", NULL};
@@ -18,6 +20,7 @@ typedef struct asking {
     sn_generation g;     /* of those that write */
     int64_t top;         /* of those that choose */
     sn_regions *regions; /* of those that look at them, else NULL */
+    sn_seen *seen;
 } asking;
 
 /* ---- one question ---- */
@@ -25,8 +28,6 @@ typedef struct asking {
 typedef struct question {
     sn_text_list texts;
     sn_text_batch batch;
-    sn_pictures pictures;
-    float *regions;
     int32_t *joint; /* the mask over text and picture, where they are one sequence */
     sn_feed feed;
 } question;
@@ -34,26 +35,7 @@ typedef struct question {
 static void question_free(question *q) {
     sn_text_list_free(&q->texts);
     sn_text_batch_free(&q->batch);
-    sn_pictures_free(&q->pictures);
-    sn_free(q->regions);
     sn_free(q->joint);
-}
-
-/* What the model sees. */
-static sn_status look(const asking *a, size_t i, question *q) {
-    sn_page_sizes *s = &q->feed.sizes;
-    if (a->regions) {
-        q->feed.kinds |= SN_IN_REGIONS;
-        SN_TRY(sn_regions_take(a->regions, a->call, i, &q->regions, &s->regions));
-        q->feed.regions = q->regions;
-        return SN_OK;
-    }
-    SN_TRY(sn_pictures_make(a->call, i, 1, &q->pictures));
-    q->feed.kinds |= SN_IN_IMAGE;
-    q->feed.pixels = q->pictures.values;
-    s->height = q->pictures.height;
-    s->width = q->pictures.width;
-    return SN_OK;
 }
 
 static sn_status prepare(const asking *a, size_t i, question *q) {
@@ -61,7 +43,7 @@ static sn_status prepare(const asking *a, size_t i, question *q) {
     SN_TRY(sn_text_list_add(&q->texts, p, &a->call->items[i], i, NULL, sn_text_limit(p)));
     SN_TRY(sn_text_batch_make(&q->texts, p, 0, 1, &q->batch));
     q->feed = sn_feed_texts(&q->batch, 1);
-    SN_TRY(look(a, i, q));
+    SN_TRY(sn_seen_feed(a->seen, i, &q->feed));
     if (!sn_pipeline_accepts(p, SN_IN_JOINT)) return SN_OK;
     int64_t all = q->batch.steps + sn_pretrained_seen(p->model, &q->feed.sizes);
     q->joint = sn_alloc((size_t)all, sizeof *q->joint);
@@ -145,7 +127,9 @@ static sn_status settings(sn_call *call, asking *a) {
 static sn_status run(sn_call *call) {
     asking a;
     sn_status status = settings(call, &a);
+    if (status == SN_OK) status = sn_seen_create(call, a.regions, &a.seen);
     if (status == SN_OK) status = sn_call_each(call, one, &a);
+    sn_seen_free(a.seen);
     sn_regions_free(a.regions);
     sn_generation_free(&a.g);
     return status;

@@ -80,6 +80,7 @@ static sn_page_sizes sizes_of(const sn_feed *f) {
 static sn_status make_inputs(const sn_pipeline *p, sn_graph *g, const sn_feed *f, sn_page_in *in) {
     sn_page_sizes sizes = sizes_of(f);
     sn_pretrained_inputs(p->model, g, &sizes, false, in);
+    if (f->kinds & SN_FEED_ENCODED) in->encoded = sn_input(g, SN_F32, f->encoded_shape);
     int64_t channels = in->pixels.id < 0 ? 3 : sn_dim(g, in->pixels, 3);
     if (channels != 3) SN_FAIL(SN_ERR_UNSUPPORTED, "%s: the model takes pictures of %lld channels, not of 3", p->path, (long long)channels);
     return SN_OK;
@@ -96,6 +97,7 @@ static void bind_inputs(sn_runner *r, const sn_feed *f) {
     if (f->kinds & SN_IN_REGIONS) sn_runner_bind_input(r, at++, f->regions);
     if (f->kinds & SN_IN_SOUND) sn_runner_bind_input(r, at++, f->sound);
     if (f->kinds & SN_IN_TARGET) sn_runner_bind_input(r, at++, f->target);
+    if (f->kinds & SN_FEED_ENCODED) sn_runner_bind_input(r, at++, f->encoded);
 }
 
 static sn_status missing(const sn_pipeline *p, const char *const *names) {

@@ -14,12 +14,15 @@ void sn_work_give(const sn_pipeline *p, sn_work *work);
 void sn_work_free_all(sn_work *list);
 
 /* Inputs of a run. Which of them the page accepts is up to the caller. */
+enum { SN_FEED_ENCODED = 1 << 16 };      /* beside sn_page_accepts: what an encoder has made of the picture, in its place */
 typedef struct sn_feed {
-    unsigned kinds;                      /* sn_page_accepts bits that are given */
+    unsigned kinds;                      /* sn_page_accepts bits that are given, and the one above */
     sn_page_sizes sizes;
     const int32_t *ids, *types, *lengths; /* [N,T], [N,T], [N] (SN_IN_JOINT: the mask) */
     const float *pixels, *regions, *sound; /* [N,H,W,C], [N,R,V], [N,F,M] */
     const int32_t *target;                /* [N,target_steps] */
+    const float *encoded;
+    sn_shape encoded_shape;               /* one for each size of pictures: sizes has theirs */
 } sn_feed;
 
 typedef struct sn_result {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "media/image.h"
 #include "params/weights.h"
 
 #define ROOT SN_TEST_ROOT "/golden/pipelines/"
@@ -402,6 +403,69 @@ static void choices_equal_the_reference(void **state) {
     close_golden(&g);
 }
 
+/* ---- several questions about a picture ---- */
+
+enum { PICTURES = 20, ASKED = 2 * PICTURES }; /* more than are kept */
+typedef struct asked {
+    json_t *answers;
+    sn_image pictures[PICTURES];
+    int blank_after; /* answers */
+} asked;
+
+static int keep_and_blank(void *context, const char *json) {
+    asked *a = context;
+    (void)json_array_append_new(a->answers, json_loads(json, 0, NULL));
+    for (size_t i = 0; (int)json_array_size(a->answers) == a->blank_after && i < PICTURES; i++)
+        memset(a->pictures[i].pixels, 0, (size_t)a->pictures[i].width * (size_t)a->pictures[i].height * 3);
+    return 0;
+}
+
+/* Questions about the first n pictures in turn; what the picture is about to become does not matter to those seen before. */
+static void asks_in_turn(const golden *g, const char *options, int n, int blank_after) {
+    static const char *const questions[] = {"what colour is the circle?", "one or two?", "is it big"};
+    asked a = {.answers = json_array(), .blank_after = blank_after};
+    sn_listener listener = {.result = keep_and_blank, .context = &a};
+    sn_item items[ASKED] = {0}, alone;
+    char file[512];
+    for (int i = 0; i < PICTURES; i++) {
+        (void)snprintf(file, sizeof file, ROOT "p%d.png", i % 3 + 1);
+        assert_ok(sn_image_read(file, 0, &a.pictures[i]));
+    }
+    for (int k = 0; k < ASKED; k++) {
+        const sn_image *picture = &a.pictures[k % n];
+        items[k] = (sn_item){.text = questions[k % 7 % 3], .bytes = strlen(questions[k % 7 % 3]), .rgb = picture->pixels, .width = picture->width,
+                             .height = picture->height, .stride = (size_t)picture->width * 3};
+    }
+    assert_ok(sn_pipeline_run(g->p, "ask", items, ASKED, options, &listener));
+    for (int k = 0; k < ASKED; k++) {
+        char *text;
+        alone = (sn_item){.text = items[k].text, .bytes = items[k].bytes, .file = file};
+        (void)snprintf(file, sizeof file, ROOT "p%d.png", k % n % 3 + 1);
+        assert_ok(sn_pipeline_answer(g->p, "ask", &alone, options, &text));
+        json_t *want = json_loads(text, 0, NULL), *got = json_array_get(a.answers, (size_t)k);
+        (void)json_object_del(want, "image");
+        (void)json_object_set_new(want, "item", json_integer(k + 1));
+        if (!json_equal(want, got)) fail_msg("question %d: %s, not %s", k, json_dumps(got, 0), text);
+        json_decref(want);
+        sn_string_free(text);
+    }
+    for (int i = 0; i < PICTURES; i++) sn_image_free(&a.pictures[i]);
+    json_decref(a.answers);
+}
+
+static void a_picture_is_seen_once(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {{"blip_asker", "{\"max_length\":9}"}, {"vilt_asker", "{\"top\":2}"},
+                                           {"visual_bert_asker", "{\"regions\":\"" ROOT "visual_bert_asker/grid\"}"}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        golden g;
+        open_golden(cases[c][0], &g);
+        asks_in_turn(&g, cases[c][1], 3, 3);
+        asks_in_turn(&g, cases[c][1], PICTURES, 0);
+        close_golden(&g);
+    }
+}
+
 /* Texts and pictures of one space. */
 static void both_sides_equal(const char *name) {
     golden g;
@@ -541,7 +605,7 @@ int main(void) {
         cmocka_unit_test(tokens_equal_the_reference),   cmocka_unit_test(threads_share_a_pipeline),   cmocka_unit_test(pictures_equal_the_reference),
         cmocka_unit_test(text_equals_the_reference),    cmocka_unit_test(captions_equal_the_reference),
         cmocka_unit_test(answers_equal_the_reference),  cmocka_unit_test(choices_equal_the_reference), cmocka_unit_test(regions_equal_the_reference),
-        cmocka_unit_test(captions_in_batches),
+        cmocka_unit_test(captions_in_batches),          cmocka_unit_test(a_picture_is_seen_once),
         cmocka_unit_test(both_sides_equal_the_reference), cmocka_unit_test(classes_equal_the_reference),
         cmocka_unit_test(wrong_classes_are_named),      cmocka_unit_test(files_of_vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,7 @@ static void build(const sn_page_build *b) {
         sn_page_give(b->out, "last_hidden_state", image);
         retrieve(b, image);
     } else if (sn_page_is(b, QUESTIONS)) {
+        sn_page_give(b->out, "image_embeds", image);
         decode_from(b, read(b, "text_encoder", image, &question), b->in->mask);
     } else if (sn_page_is(b, "ForConditionalGeneration")) {
         sn_page_give_some(b->out, "hidden_states", &out, "hidden_states");
@@ -134,7 +135,7 @@ static void build(const sn_page_build *b) {
 
 static void encode(const sn_page_build *b) {
     sn_page_out out = {.n = 0};
-    sn_node image = vision(b, &out);
+    sn_node image = b->in->encoded.id >= 0 ? b->in->encoded : vision(b, &out);
     sn_page_give(b->out, "encoded", sn_page_is(b, QUESTIONS) ? read(b, "text_encoder", image, &out) : image);
 }
 
