@@ -183,8 +183,8 @@ typedef struct sn_listener {
  *                 "template" ("a photo of a {}"), "top" (5), "batch_size" (16)
  *   "transcribe"  a sound -> {"text","seconds","segments":[{"id","start","end","text","tokens":[ids],"temperature",
  *                 "avg_logprob","compression_ratio","no_speech_prob"}],"language","language_probability","audio"} (times
- *                 in seconds; language as far as the model knows several). options: "language" (its code; absent: it is
- *                 detected), "task" ("transcribe", "translate": into English), "return_timestamps" (true: times below
+ *                 in seconds; language as far as the model knows several). options: "language" ("de" or "german"; absent:
+ *                 it is detected), "task" ("transcribe", "translate": into English), "return_timestamps" (true: times below
  *                 those of 30 s windows, also in short sounds), "prompt" (a text that might have come before),
  *                 "condition_on_prev_tokens", "temperature" (a number or a list: tried in turn until good enough),
  *                 "logprob_threshold", "compression_ratio_threshold", "no_speech_threshold", and generation's keys */

@@ -30,8 +30,8 @@ typedef struct sn_whisper {
     double least_log_probability, most_compression, most_no_speech; /* logprob_, compression_ratio_, no_speech_threshold */
     sn_language languages[SN_MOST_LANGUAGES];
 } sn_whisper;
-/* Like sn_generation_read; overrides also know "language" (a code such as "en" or "<|en|>"), "task" ("transcribe",
- * "translate"), "return_timestamps", "condition_on_prev_tokens", "temperature" (a number or a list, 0: greedy),
+/* Like sn_generation_read; overrides also know "language" (a code such as "en" or "<|en|>", or the English name), "task"
+ * ("transcribe", "translate"), "return_timestamps", "condition_on_prev_tokens", "temperature" (a number or a list, 0: greedy),
  * "logprob_threshold", "compression_ratio_threshold" (of the tokens' bytes), "no_speech_threshold". Absent ones: the
  * temperatures 0, 0.2 ... 1 with -1.0, 1.35 and 0.6, no conditioning. Free with sn_whisper_free. */
 sn_status sn_whisper_read(const json_t *generation, const json_t *config, const json_t *overrides, sn_whisper *out);

@@ -48,19 +48,40 @@ static sn_status read_languages(const json_t *file, sn_whisper *w) {
     return SN_OK;
 }
 
-static sn_status find_language(const char *name, sn_whisper *w) {
-    size_t n = strlen(name);
-    char code[12] = "";
-    if (n > 4 && !strncmp(name, "<|", 2)) {
-        name += 2;
-        n -= 4;
-    }
-    for (size_t i = 0; i < n && i < sizeof code - 1; i++) code[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
-    for (int i = 0; i < w->n_languages; i++)
-        if (n < sizeof code && !strcmp(w->languages[i].code, code)) w->language = w->languages[i].token;
-    if (w->language >= 0) return SN_OK;
+/* The code of an English name; any other name itself. */
+static const char *language_code(const char *name) {
+    static const struct { const char *code, *name; } known[] = {
+#define SN_LANGUAGE(code, name) {code, name},
+#include "generate/whisper_languages.def"
+#undef SN_LANGUAGE
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i].name, name)) return known[i].code;
+    return name;
+}
+
+static sn_status unknown_language(const char *name, const sn_whisper *w) {
+    sn_buf codes = {0};
     if (!w->n_languages) SN_FAIL(SN_ERR_USAGE, "\"language\": this model knows one language and is told none");
-    SN_FAIL(SN_ERR_USAGE, "\"language\": the model has no language \"%s\"; give a code such as \"%s\"", name, w->languages[0].code);
+    for (int i = 0; i < w->n_languages; i++) sn_buf_printf(&codes, "%s%s", i ? ", " : "", w->languages[i].code);
+    SN_TRY(sn_buf_check(&codes));
+    sn_status status = sn_fail(SN_ERR_USAGE, "\"language\": the model has no language \"%.40s\"; it has %s, by these codes or their English names",
+                               name, codes.data);
+    sn_buf_free(&codes);
+    return status;
+}
+
+/* "de", "<|de|>" or "German", as Transformers takes them. */
+static sn_status find_language(const char *name, sn_whisper *w) {
+    size_t n = strlen(name), skip = n > 4 && !strncmp(name, "<|", 2) && !strcmp(name + n - 2, "|>") ? 2 : 0;
+    char folded[32] = "";
+    n -= 2 * skip;
+    if (n < sizeof folded)
+        for (size_t i = 0; i < n; i++) folded[i] = (char)(name[skip + i] >= 'A' && name[skip + i] <= 'Z' ? name[skip + i] + 32 : name[skip + i]);
+    const char *code = skip ? folded : language_code(folded);
+    for (int i = 0; i < w->n_languages; i++)
+        if (!strcmp(w->languages[i].code, code)) w->language = w->languages[i].token;
+    return w->language < 0 ? unknown_language(name, w) : SN_OK;
 }
 
 static sn_status read_task(const json_t *file, const char *name, sn_whisper *w) {

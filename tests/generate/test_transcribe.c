@@ -232,10 +232,30 @@ static void refuse_file(const json_t *file, const char *key, const char *value, 
     json_decref(copy);
 }
 
+static void test_languages(void **state) {
+    (void)state;
+    static const struct { const char *name; int32_t token; } names[] = {
+        {"en", 62}, {"DE", 63}, {"<|zh|>", 64}, {"<|De|>", 63}, {"english", 62}, {"German", 63}, {"chinese", 64}, {"mandarin", 64}};
+    json_t *cases = golden_json("transcripts.json"), *file = json_object_get(json_array_get(cases, 0), "file");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        json_t *options = json_pack("{s:s}", "language", names[i].name);
+        sn_whisper w;
+        assert_ok(sn_whisper_read(file, NULL, options, &w));
+        assert_int_equal(w.language, names[i].token);
+        sn_whisper_free(&w);
+        json_decref(options);
+    }
+    json_decref(cases);
+}
+
 static void test_options(void **state) {
     (void)state;
     json_t *cases = golden_json("transcripts.json"), *file = json_object_get(json_array_get(cases, 0), "file");
-    refuse_options(file, "{\"language\": \"tlh\"}", SN_ERR_USAGE, "the model has no language \"tlh\"; give a code such as \"en\"");
+    refuse_options(file, "{\"language\": \"tlh\"}", SN_ERR_USAGE, "the model has no language \"tlh\"; it has en, de, zh, by");
+    refuse_options(file, "{\"language\": \"afrikaans\"}", SN_ERR_USAGE, "the model has no language \"afrikaans\"");
+    refuse_options(file, "{\"language\": \"<|german|>\"}", SN_ERR_USAGE, "the model has no language");
+    refuse_options(file, "{\"language\": \"\"}", SN_ERR_USAGE, "the model has no language \"\"");
+    refuse_options(file, "{\"language\": \"the language that they speak in Germany\"}", SN_ERR_USAGE, "the model has no language \"the");
     refuse_options(file, "{\"language\": 5}", SN_ERR_FORMAT, "\"language\": expected a string");
     refuse_options(file, "{\"task\": \"sing\"}", SN_ERR_USAGE, "no task \"sing\"");
     refuse_options(file, "{\"temperature\": []}", SN_ERR_FORMAT, "\"temperature\": expected 1 to 8 numbers");
@@ -304,7 +324,8 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_timestamps), cmocka_unit_test(test_transcripts), cmocka_unit_test(test_walk),
-                                       cmocka_unit_test(test_silence),    cmocka_unit_test(test_compression), cmocka_unit_test(test_options),
+                                       cmocka_unit_test(test_silence),    cmocka_unit_test(test_compression), cmocka_unit_test(test_languages),
+                                       cmocka_unit_test(test_options),
                                        cmocka_unit_test(test_impossible), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
