@@ -5,9 +5,11 @@
 
 RUN_PAGE: the tool of tools/run_page.c (target run_page); MODELS: a directory made by full_models.py. For each model and
 random inputs: the largest difference of the output in f32 over the largest value (at most 1e-3) and the share of rows
-whose largest element is the same (all of them); then that share for `auto` and for Transformers in bf16, both against
-Transformers in f32: ours at most one point below. Exits with 1 where one of these does not hold."""
+whose largest element is the same (all of them; and how many different ones there are); then that share for `auto` and for
+Transformers in bf16, both against Transformers in f32: ours at most one point below. Exits with 1 where one of these does
+not hold. ResNet under timm's names and VGG are compared with the modules of torch_models.py."""
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -16,54 +18,96 @@ import torch
 import transformers as T
 from safetensors.torch import load_file, save_file
 
+import torch_models
+
 T.logging.set_verbosity_error()
 T.logging.disable_progress_bar()
-NAMES = ["logits", "image_embeds", "pooler_output", "last_hidden_state"]
-STEPS = 16
+NAMES = ["logits", "pooler_output", "last_hidden_state"]
+TOWERS = ["image_embeds", "text_embeds"]
+PICTURES = ("vit", "deit", "dinov2", "resnet", "torch")
+STEPS, REGIONS = 16, 36
 
 
-def pictures(config, rows):
+def pictures(side, rows):
     """Noise of several scales, so that pictures differ in more than their mean."""
-    part = config.get("vision_config") or config.get("encoder") or config
-    side = part.get("image_size", 224)
-    side = side if isinstance(side, int) else side[0]
     x = sum(torch.nn.functional.interpolate(torch.randn(rows, 3, n, n), (side, side), mode="nearest") for n in (1, 4, 16)) / 2
     return x + 0.2 * torch.randn_like(x)
 
 
-def inputs(config, rows):
+def side_of(place, config):
+    """Of the pictures that the processor makes; DINOv2's are smaller than the grid that its positions were made for."""
+    part = config.get("vision_config") or config.get("encoder") or config
+    side = part.get("image_size", 224)
+    if config["model_type"] == "dinov2":
+        with open(os.path.join(place, "preprocessor_config.json")) as file:
+            side = json.load(file)["crop_size"]["height"]
+    return side if isinstance(side, int) else side[0]
+
+
+def inputs(place, config, rows):
     """(as Transformers takes them, as run_page takes them)"""
     kind, theirs, ours = config["model_type"], {}, {}
-    sees = kind in ("vit", "deit", "dinov2", "resnet", "clip", "siglip", "vilt", "vision-encoder-decoder", "blip")
     vocabulary = (config.get("text_config") or config.get("decoder") or config).get("vocab_size", 20000)
-    if sees:
-        theirs["pixel_values"] = pictures(config, rows)
+    if kind in PICTURES + ("clip", "chinese_clip", "siglip", "vilt", "vision-encoder-decoder", "blip"):
+        theirs["pixel_values"] = pictures(side_of(place, config), rows)
         ours["pixels"] = theirs["pixel_values"].permute(0, 2, 3, 1).contiguous()
     if kind == "whisper":
         theirs["input_features"] = torch.randn(rows, config["num_mel_bins"], 2 * config["max_source_positions"])
         ours["sound"] = theirs["input_features"].permute(0, 2, 1).contiguous()
-    ids = torch.randint(1000, min(20000, vocabulary), (rows, STEPS))
+    ids = torch.randint(min(1000, vocabulary // 2), vocabulary - 1, (rows, STEPS))
+    if kind == "clip":
+        ids[:, -1] = config["text_config"]["eos_token_id"]
     if kind in ("whisper", "vision-encoder-decoder"):
         theirs["decoder_input_ids"], ours["target"] = ids, ids.int()
-    elif kind not in ("vit", "deit", "dinov2", "resnet"):
+    elif config["architectures"][0] == "BlipForConditionalGeneration":
+        theirs["input_ids"], ours["target"] = ids, ids.int()
+    elif kind not in PICTURES:
         theirs["input_ids"], ours["ids"] = ids, ids.int()
         ours["types"], ours["mask"] = torch.zeros_like(ids).int(), torch.full((rows,), STEPS, dtype=torch.int32)
+    if config["architectures"][0] == "BlipForQuestionAnswering":
+        theirs["decoder_input_ids"] = torch.randint(1000, vocabulary, (rows, STEPS))
+        ours["target"] = theirs["decoder_input_ids"].int()
     if kind == "vilt":
         positions = STEPS + 1 + (config["image_size"] // config["patch_size"]) ** 2
         ours["mask"] = torch.ones(rows, positions, dtype=torch.int32)
         theirs["pixel_mask"] = torch.ones(rows, config["image_size"], config["image_size"], dtype=torch.long)
+    if kind == "visual_bert":
+        ours["regions"] = theirs["visual_embeds"] = torch.randn(rows, REGIONS, config["visual_embedding_dim"]).abs()
+        ours["mask"] = torch.ones(rows, STEPS + REGIONS, dtype=torch.int32)
+        theirs["attention_mask"] = torch.ones_like(ids)
     return theirs, ours
 
 
-def output(result, name):
-    value = getattr(result, name)
-    return value.float() if value is not None else None
+def answers(model, pixel_values, input_ids, decoder_input_ids):
+    """BLIP's answers: forward keeps their logits to itself."""
+    image = model.vision_model(pixel_values=pixel_values)[0]
+    question = model.text_encoder(input_ids=input_ids, encoder_hidden_states=image)[0]
+    return model.text_decoder(input_ids=decoder_input_ids, encoder_hidden_states=question)
 
 
-def run_ours(tool, place, precision, given, folder):
+def opened(place):
+    """(what config.json says, the model of PyTorch)"""
+    with open(os.path.join(place, "config.json")) as file:
+        config = json.load(file)
+    if "architectures" not in config:
+        return {"model_type": "torch", "architectures": [""]}, torch_models.load(place).eval()
+    config = T.AutoConfig.from_pretrained(place).to_dict()
+    return config, getattr(T, config["architectures"][0]).from_pretrained(place).eval()
+
+
+def outputs(model, given, names):
+    """As [N,D] or [N,T,D]; pictures' positions as one axis."""
+    with torch.no_grad():
+        result = answers(model, **given) if type(model).__name__ == "BlipForQuestionAnswering" else model(**given)
+    values = [result[name].float() for name in names]
+    return [v.flatten(2).permute(0, 2, 1) if v.dim() == 4 else v for v in values]
+
+
+def run_ours(tool, place, precision, given, names, folder):
+    """The first of `names` that the model gives."""
     source, target = os.path.join(folder, "in.safetensors"), os.path.join(folder, "out.safetensors")
     save_file(given, source)
-    subprocess.run([tool, place, precision, source, target, *NAMES], check=True)
+    subprocess.run([tool, place, precision, source, target, *names], check=True)
     (name, value), = load_file(target).items()
     return name, value
 
@@ -75,36 +119,29 @@ def same(a, b):
 
 
 def check(tool, place, options, folder):
-    config = T.AutoConfig.from_pretrained(place).to_dict()
-    model = getattr(T, config["architectures"][0]).from_pretrained(place).eval()
+    config, model = opened(place)
     torch.manual_seed(7)
-    batches = [inputs(config, min(options.batch, options.inputs - at)) for at in range(0, options.inputs, options.batch)]
-    worst, exact, auto, wants, name = 0.0, [], [], [], None
+    batches = [inputs(place, config, min(options.batch, options.inputs - at)) for at in range(0, options.inputs, options.batch)]
+    wanted = [[name] for name in TOWERS] if config["model_type"] in ("clip", "chinese_clip", "siglip") else [NAMES]
+    worst, exact, auto, narrow, wants = 0.0, [], [], [], []
     for theirs, ours in batches:
-        name, got = run_ours(tool, place, "f32", ours, folder)
-        with torch.no_grad():
-            want = output(model(**theirs), name)
-        if want.dim() == 4:
-            want = want.flatten(2).permute(0, 2, 1)
-            got = got.reshape(want.shape) if got.dim() != 4 else got.flatten(1, 2)
-        got = got.reshape(want.shape)
-        worst = max(worst, ((got - want).abs().max() / want.abs().max()).item())
-        exact.append(same(got, want))
-        auto.append(same(run_ours(tool, place, "auto", ours, folder)[1].reshape(want.shape), want))
-        wants.append(want)
+        got = [run_ours(tool, place, "f32", ours, names, folder) for names in wanted]
+        names = [name for name, _ in got]
+        wants.append(outputs(model, theirs, names))
+        for i, want in enumerate(wants[-1]):
+            value = got[i][1].reshape(want.shape)
+            worst = max(worst, ((value - want).abs().max() / want.abs().max()).item())
+            exact.append(same(value, want))
+            auto.append(same(run_ours(tool, place, "auto", ours, wanted[i], folder)[1].reshape(want.shape), want))
     model = model.bfloat16()
-    narrow = []
     for (theirs, _), want in zip(batches, wants):
         theirs = {k: v.bfloat16() if v.is_floating_point() else v for k, v in theirs.items()}
-        with torch.no_grad():
-            value = output(model(**theirs), name)
-        if value.dim() == 4:
-            value = value.flatten(2).permute(0, 2, 1)
-        narrow.append(same(value, want))
+        narrow += [same(value, w) for value, w in zip(outputs(model, theirs, names), want)]
     mean = [sum(list_) / len(list_) for list_ in (exact, auto, narrow)]
+    choices = len({int(c) for batch in wants for value in batch for c in value.reshape(-1, value.shape[-1]).argmax(1)})
     good = worst <= 1e-3 and mean[0] == 1.0 and mean[1] >= mean[2] - 0.01
-    print("%-26s %-18s f32 differs by %.1e, same choice %.4f; auto %.4f, Transformers bf16 %.4f%s" %
-          (os.path.basename(place), name, worst, *mean, "" if good else "  NOT GOOD"), flush=True)
+    print("%-30s %-24s f32 differs by %.1e, same choice %.4f (of %d different); auto %.4f, Transformers bf16 %.4f%s" %
+          (os.path.basename(place), "+".join(names), worst, mean[0], choices, *mean[1:], "" if good else "  NOT GOOD"), flush=True)
     return good
 
 
@@ -115,7 +152,7 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--inputs", type=int, default=200)
     parser.add_argument("--batch", type=int, default=10)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     names = options.names or sorted(n for n in os.listdir(options.models) if os.path.exists(os.path.join(options.models, n, "config.json")))
     with tempfile.TemporaryDirectory() as folder:
         results = [check(options.tool, os.path.join(options.models, name), options, folder) for name in names]

@@ -13,6 +13,8 @@ import shutil
 import torch
 import transformers as T
 
+from torch_models import timm_resnet50, vgg16
+
 T.logging.set_verbosity_error()
 T.logging.disable_progress_bar()
 NORM = dict(image_mean=[0.5] * 3, image_std=[0.5] * 3)
@@ -37,6 +39,29 @@ def blip(kind):
     return kind(T.BlipConfig())
 
 
+def chinese_clip():
+    return T.ChineseCLIPModel(T.ChineseCLIPConfig(
+        text_config=dict(vocab_size=21128, type_vocab_size=2), vision_config=dict(patch_size=16), projection_dim=512))
+
+
+def spread(model):
+    """Weights as such networks begin, so that no layer shrinks what it is given; batch norms that have seen something."""
+    nn = torch.nn
+    for m in model.modules():
+        if isinstance(m, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
+            if m.bias is not None:
+                nn.init.normal_(m.bias, 0, 0.1)
+        if isinstance(m, nn.BatchNorm2d):
+            nn.init.normal_(m.running_mean, 0, 0.3)
+            nn.init.uniform_(m.running_var, 0.5, 1.5)
+    return model
+
+
+def imagenet():
+    return T.ViTImageProcessor(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+
+
 #        name: (model, processor of pictures or sound, vocabulary)
 MODELS = {
     "bert-base": (lambda: T.BertModel(T.BertConfig()), None, "bert"),
@@ -50,6 +75,12 @@ MODELS = {
     "clip-vit-base-patch32": (lambda: T.CLIPModel(T.CLIPConfig()), lambda: T.CLIPImageProcessor(), None),
     "siglip-base-patch16-224": (lambda: T.SiglipModel(T.SiglipConfig()), lambda: T.SiglipImageProcessor(), None),
     "resnet-50": (lambda: T.ResNetForImageClassification(T.ResNetConfig(num_labels=1000)), lambda: T.ConvNextImageProcessor(), None),
+    "resnet-50-timm": (lambda: spread(timm_resnet50()), imagenet, None),
+    "vgg16": (lambda: spread(vgg16(timm=False)), imagenet, None),
+    "vgg16-timm": (lambda: spread(vgg16(timm=True)), imagenet, None),
+    "chinese-clip-vit-base-patch16": (chinese_clip, lambda: T.ChineseCLIPImageProcessor(), None),
+    "visualbert-vqa": (lambda: T.VisualBertForQuestionAnswering(T.VisualBertConfig(visual_embedding_dim=2048, num_labels=3129)), None, "bert"),
+    "blip-vqa-base": (lambda: blip(T.BlipForQuestionAnswering), lambda: T.BlipImageProcessor(), "bert"),
     "vilt-b32-vqa": (lambda: T.ViltForQuestionAnswering(T.ViltConfig(num_labels=3129)), lambda: T.ViltImageProcessor(), "bert"),
     "vit-gpt2": (vit_gpt2, lambda: T.ViTImageProcessor(), "gpt2"),
     "blip-captioning-base": (lambda: blip(T.BlipForConditionalGeneration), lambda: T.BlipImageProcessor(), "bert"),
@@ -64,7 +95,7 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--gpt2")
     parser.add_argument("--bert")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     for name in args.names or MODELS:
         place = os.path.join(args.out, name)
         if os.path.exists(os.path.join(place, "config.json")):

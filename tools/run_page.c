@@ -1,13 +1,13 @@
 /* run_page: `run_page MODEL PRECISION IN.safetensors OUT.safetensors NAME…`: a published model on given inputs, for
- * tools/check_full_models.py. IN has ids, types [N,T], mask [N] (int32), pixels [N,H,W,C], sound [N,F,M] (f32) and
- * target [N,T] (int32), as far as the model takes them; OUT gets the first of the outputs NAME that it gives, f32. */
+ * tools/check_full_models.py. IN has ids, types [N,T], mask [N] (int32), pixels [N,H,W,C], regions [N,R,V],
+ * sound [N,F,M] (f32) and target [N,T] (int32), as far as the model takes them; OUT gets the first of the outputs NAME that it gives, f32. */
 #include <stdio.h>
 
 #include "models/pretrained.h"
 #include "params/safetensors.h"
 #include "params/weights.h"
 
-static const char *const inputs[] = {"ids", "types", "mask", "pixels", "sound", "target"};
+static const char *const inputs[] = {"ids", "types", "mask", "pixels", "regions", "sound", "target"};
 enum { INPUTS = sizeof inputs / sizeof *inputs };
 
 static int64_t dim(const sn_weights *w, const char *name, int axis, int64_t otherwise) {
@@ -17,13 +17,13 @@ static int64_t dim(const sn_weights *w, const char *name, int axis, int64_t othe
 
 static sn_page_sizes sizes_of(const sn_weights *in) {
     sn_page_sizes s = {.steps = dim(in, "ids", 1, 0), .height = dim(in, "pixels", 1, -1), .width = dim(in, "pixels", 2, 0),
-                       .frames = dim(in, "sound", 1, 0), .target_steps = dim(in, "target", 1, 0)};
+                       .regions = dim(in, "regions", 1, 0), .frames = dim(in, "sound", 1, 0), .target_steps = dim(in, "target", 1, 0)};
     for (int i = 0; i < INPUTS && !s.rows; i++) s.rows = dim(in, inputs[i], 0, 0);
     return s;
 }
 
 static sn_status bind(sn_runner *r, const sn_page_in *given, const sn_weights *in) {
-    const sn_node nodes[INPUTS] = {given->ids, given->types, given->mask, given->pixels, given->sound, given->target};
+    const sn_node nodes[INPUTS] = {given->ids, given->types, given->mask, given->pixels, given->regions, given->sound, given->target};
     for (int i = 0, at = 0; i < INPUTS; i++) {
         if (nodes[i].id < 0) continue;
         const sn_tensor_view *v = sn_weights_find(in, inputs[i]);
