@@ -125,14 +125,18 @@ static json_t *accepts(const sn_pipeline *p) {
     return list;
 }
 
-static json_t *tasks(const sn_pipeline *p) {
+static sn_status add_tasks(const sn_pipeline *p, json_t *root) {
     json_t *list = json_array();
-    for (int i = 0; list && sn_pipeline_tasks[i]; i++)
-        if (sn_pipeline_tasks[i]->fits(p)) (void)json_array_append_new(list, json_string(sn_pipeline_tasks[i]->name));
-    return list;
+    bool fits;
+    if (json_object_set_new(root, "tasks", list)) return sn_fail(SN_ERR_MEMORY, "out of memory while describing a model");
+    for (int i = 0; sn_pipeline_tasks[i]; i++) {
+        SN_TRY(sn_pipeline_fits(p, sn_pipeline_tasks[i], &fits));
+        if (fits) (void)json_array_append_new(list, json_string(sn_pipeline_tasks[i]->name));
+    }
+    return SN_OK;
 }
 
-static void describe_text(const sn_pipeline *p, json_t *root) {
+static sn_status add_text(const sn_pipeline *p, json_t *root) {
     char modes[128];
     size_t width;
     if (p->tokenizer) {
@@ -140,12 +144,14 @@ static void describe_text(const sn_pipeline *p, json_t *root) {
         int64_t most = sn_text_limit(p);
         if (most) (void)json_object_set_new(root, "max_tokens", json_integer((json_int_t)most));
     }
-    if (sn_embed_width(p, &width) != SN_OK) return;
+    sn_status status = sn_embed_width(p, &width);
+    if (status != SN_OK) return status == SN_ERR_MEMORY ? status : SN_OK; /* it gives no vector */
     (void)json_object_set_new(root, "vector", json_integer((json_int_t)width));
-    if (!sn_pipeline_accepts(p, SN_IN_TEXT) || sn_pipeline_accepts(p, SN_IN_IMAGE)) return;
+    if (!sn_pipeline_accepts(p, SN_IN_TEXT) || sn_pipeline_accepts(p, SN_IN_IMAGE)) return SN_OK;
     sn_pool_modes_text(p->pooling.modes, modes, sizeof modes);
     (void)json_object_set_new(root, "pooling", json_string(modes));
     (void)json_object_set_new(root, "normalised", json_boolean(sn_pooling_normalises(&p->pooling)));
+    return SN_OK;
 }
 
 sn_status sn_pipeline_describe(const sn_pipeline *p, char **json) {
@@ -154,13 +160,16 @@ sn_status sn_pipeline_describe(const sn_pipeline *p, char **json) {
     sn_params *params = sn_pretrained_params(p->model);
     json_int_t parameters = 0;
     for (int i = 0; i < sn_params_count(params); i++) parameters += (json_int_t)sn_shape_count(sn_params_shape(params, i));
-    json_t *root = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:i, s:o, s:o}", "schema", 1, "model_type",
+    json_t *root = json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:i, s:o}", "schema", 1, "model_type",
                              sn_pretrained_page(p->model)->model_type, "architecture", sn_pretrained_architecture(p->model),
                              "parameters", parameters, "bytes", parameters * (json_int_t)(sn_pretrained_bf16(p->model) ? 2 : 4), "precision",
                              sn_pretrained_bf16(p->model) ? "bf16" : "f32", "threads", sn_pretrained_threads(p->model), "accepts",
-                             accepts(p), "tasks", tasks(p));
-    if (root) describe_text(p, root);
-    return sn_json_text(root, json);
+                             accepts(p));
+    sn_status status = root ? add_tasks(p, root) : SN_OK;
+    if (status == SN_OK && root) status = add_text(p, root);
+    if (status == SN_OK) return sn_json_text(root, json);
+    json_decref(root);
+    return status;
 }
 
 /* Does config.json call the model one that was trained here? */

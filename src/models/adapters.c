@@ -1,11 +1,13 @@
 /* adapters.c: see adapters.h. */
 #include "models/adapters.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "nn/lora.h"
 #include "params/safetensors.h"
 
+#define WEIGHTS "adapter_model.safetensors"
 #define PREFIX "base_model.model."
 #define A_END ".lora_A.weight"
 #define B_END ".lora_B.weight"
@@ -37,32 +39,54 @@ static sn_status check_config(const json_t *config) {
     return SN_OK;
 }
 
-static sn_status read_config(sn_adapters *a, const char *path) {
-    SN_TRY(sn_json_read(path, &a->config));
-    if (!json_is_object(a->config)) SN_FAIL(SN_ERR_FORMAT, "%s: expected an object", path);
-    sn_status status = check_config(a->config);
-    if (status == SN_OK) status = sn_json_int(a->config, "r", 8, &a->rank);
-    if (status == SN_OK) status = sn_json_number(a->config, "lora_alpha", 8, &a->alpha);
-    if (status == SN_OK) status = sn_json_bool(a->config, "fan_in_fan_out", false, &a->turned);
-    if (status == SN_OK && (a->rank < 1 || a->rank > 4096)) status = sn_fail(SN_ERR_FORMAT, "\"r\" must be 1 to 4096");
-    if (status == SN_OK) return SN_OK;
-    (void)sn_fail_in("%s", path);
-    return sn_fail_at(path, 0, NULL);
+static sn_status read_config(const json_t *config, sn_adapters *a) {
+    if (!json_is_object(config)) SN_FAIL(SN_ERR_FORMAT, "expected an object");
+    SN_TRY(check_config(config));
+    SN_TRY(sn_json_int(config, "r", 8, &a->rank));
+    SN_TRY(sn_json_number(config, "lora_alpha", 8, &a->alpha));
+    SN_TRY(sn_json_bool(config, "fan_in_fan_out", false, &a->turned));
+    if (a->rank < 1 || a->rank > 4096) SN_FAIL(SN_ERR_FORMAT, "\"r\" must be 1 to 4096");
+    if (!(fabs(a->alpha) <= 1e6)) SN_FAIL(SN_ERR_FORMAT, "\"lora_alpha\": %g is out of range", a->alpha);
+    return SN_OK;
+}
+
+sn_status sn_adapters_make(json_t *config, sn_weights *weights, sn_adapters **out) {
+    sn_adapters *a = *out = sn_alloc(1, sizeof *a);
+    if (!a) return SN_ERR_MEMORY;
+    sn_status status = read_config(config, a);
+    if (status == SN_OK) {
+        a->config = json_incref(config);
+        a->weights = weights;
+        return SN_OK;
+    }
+    sn_free(a);
+    *out = NULL;
+    return status;
+}
+
+/* `name`: adapter_config.json's path */
+static sn_status open_both(const char *directory, const char *name, sn_adapters **out) {
+    json_t *config;
+    sn_weights *weights = NULL;
+    SN_TRY(sn_json_read(name, &config));
+    char *path = sn_path_join(directory, WEIGHTS);
+    sn_status status = path ? sn_weights_open(path, &weights) : SN_ERR_MEMORY;
+    if (status == SN_OK && (status = sn_adapters_make(config, weights, out)) != SN_OK) {
+        (void)sn_fail_in("%s", name);
+        status = sn_fail_at(name, 0, NULL);
+    }
+    if (status != SN_OK) sn_weights_free(weights);
+    sn_free(path);
+    json_decref(config);
+    return status;
 }
 
 sn_status sn_adapters_open(const char *directory, sn_adapters **out) {
     *out = NULL;
-    char *config, *weights;
+    char *config;
     SN_TRY(sn_file_find(directory, "adapter_config.json", &config));
-    if (!config) return SN_OK;
-    sn_adapters *a = sn_alloc(1, sizeof *a);
-    weights = a ? sn_path_join(directory, "adapter_model.safetensors") : NULL;
-    sn_status status = weights ? read_config(a, config) : SN_ERR_MEMORY;
-    if (status == SN_OK) status = sn_weights_open(weights, &a->weights);
+    sn_status status = config ? open_both(directory, config, out) : SN_OK;
     sn_free(config);
-    sn_free(weights);
-    if (status == SN_OK) *out = a;
-    else sn_adapters_free(a);
     return status;
 }
 
@@ -116,6 +140,9 @@ static sn_status as_f32(const sn_tensor_view *t, float **out) {
 
 static sn_status merge_tensors(const sn_adapters *a, sn_params *p, int weight, const sn_tensor_view *ta, const sn_tensor_view *tb) {
     float *A = NULL, *B = NULL;
+    if (ta->type.shape.rank == 2 && ta->type.shape.dim[0] != a->rank)
+        SN_FAIL(SN_ERR_SHAPE, "tensor \"%s\": expected %lld rows, as \"r\" says; found %lld", ta->name, (long long)a->rank,
+                (long long)ta->type.shape.dim[0]);
     sn_status status = as_f32(ta, &A);
     if (status == SN_OK) status = as_f32(tb, &B);
     if (status == SN_OK) status = merge_into(p, weight, A, ta->type.shape, B, tb->type.shape, a->alpha / (double)a->rank, a->turned);
@@ -148,6 +175,16 @@ static sn_status merge_one(const sn_adapters *a, sn_params *p, sn_module_range r
     return status;
 }
 
+/* A second matrix must have its first. */
+static sn_status check_pair(const sn_adapters *a, const sn_tensor_view *t) {
+    sn_buf name = {0};
+    sn_buf_printf(&name, "%.*s" A_END, (int)(strlen(t->name) - END), t->name);
+    sn_status status = sn_buf_check(&name);
+    if (status == SN_OK && !sn_weights_find(a->weights, name.data)) status = sn_fail(SN_ERR_SHAPE, "tensor \"%s\" is missing", name.data);
+    sn_buf_free(&name);
+    return status;
+}
+
 sn_status sn_adapters_merge(const sn_adapters *a, sn_params *p, sn_module_range range, const sn_weights *elsewhere) {
     for (int i = 0; i < sn_weights_count(a->weights); i++) {
         const sn_tensor_view *t = sn_weights_at(a->weights, i);
@@ -155,6 +192,7 @@ sn_status sn_adapters_merge(const sn_adapters *a, sn_params *p, sn_module_range 
         if (strncmp(t->name, PREFIX, sizeof PREFIX - 1) || !sn_lora_is(t->name))
             status = sn_fail(SN_ERR_UNSUPPORTED, "tensor \"%s\" belongs to no adapter", t->name);
         else if (sn_ends_with(t->name, A_END)) status = merge_one(a, p, range, t, elsewhere);
+        else status = check_pair(a, t);
         if (status == SN_OK) continue;
         (void)sn_fail_in("%s", sn_weights_path(a->weights));
         return sn_fail_at(sn_weights_path(a->weights), 0, NULL);
@@ -272,7 +310,7 @@ static sn_status write_tensors(sn_params *p, sn_module_range range, const char *
 
 sn_status sn_adapters_write(sn_params *p, sn_module_range range, const sn_weights *base, int64_t rank, double alpha, double dropout,
                             bool turned, const char *directory) {
-    char *config = sn_path_join(directory, "adapter_config.json"), *weights = sn_path_join(directory, "adapter_model.safetensors");
+    char *config = sn_path_join(directory, "adapter_config.json"), *weights = sn_path_join(directory, WEIGHTS);
     sn_status status = config && weights ? write_tensors(p, range, weights) : SN_ERR_MEMORY;
     if (status == SN_OK) status = write_config(p, range, base, rank, alpha, dropout, turned, config);
     sn_free(config);

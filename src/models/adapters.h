@@ -18,6 +18,8 @@ typedef struct sn_adapters {
 } sn_adapters;
 /* *out NULL where the directory holds no adapter_config.json. Kinds other than plain LoRA are an error by name. */
 sn_status sn_adapters_open(const char *directory, sn_adapters **out);
+/* The same from what was read; `weights` become its own where it succeeds. */
+sn_status sn_adapters_make(json_t *config, sn_weights *weights, sn_adapters **out);
 void sn_adapters_free(sn_adapters *a);
 
 /* Parameters first..end-1 of the store are a model's; their published names begin after `skip` characters. */

@@ -89,6 +89,30 @@ static sn_status read_only(const json_t *value, const sn_key *key) {
     return status;
 }
 
+/* What a member may be, whatever its key is called: no model is larger, and the product of two fits 63 bits. Without a
+ * row (ids of tokens): -1 to MOST. */
+enum { MOST = 1 << 24 };
+#define ROW(member, least, most) {offsetof(sn_page_config, member), least, most}
+static const struct { size_t at; int64_t least, most; } limits[] = {
+    ROW(size.layers, 0, SN_PAGE_LAYERS),  ROW(decoder_layers, 0, SN_PAGE_LAYERS), ROW(size.width, 1, SN_PAGE_WIDTH),
+    ROW(size.hidden, 0, 1 << 20),         ROW(decoder_hidden, 0, 1 << 20),        ROW(size.heads, 1, 1 << 12),
+    ROW(decoder_heads, 1, 1 << 12),       ROW(vocabulary, 1, MOST),               ROW(positions, 1, MOST),
+    ROW(target_positions, 1, MOST),       ROW(types, 0, 1 << 16),                 ROW(image, 1, 1 << 14),
+    ROW(patch, 1, 1 << 14),               ROW(channels, 1, 1 << 12),              ROW(mels, 1, 1 << 12),
+    ROW(projection, 0, SN_PAGE_WIDTH),       ROW(space, 0, SN_PAGE_WIDTH),              ROW(ratio, 1, 1 << 8),
+    ROW(registers, 0, 1 << 12),           ROW(region, 1, SN_PAGE_WIDTH)};
+#undef ROW
+
+static sn_status read_int(const json_t *json, const sn_key *key, int64_t *to) {
+    int64_t least = -1, most = MOST;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (limits[i].at == key->at) least = limits[i].least, most = limits[i].most;
+    SN_TRY(sn_json_int(json, key->name, (int64_t)key->fallback, to));
+    if (*to >= least && *to <= most) return SN_OK;
+    SN_FAIL(SN_ERR_UNSUPPORTED, "\"%s\": %lld is out of range; %lld to %lld are possible", key->name, (long long)*to, (long long)least,
+            (long long)most);
+}
+
 static sn_status read_key(const json_t *json, const sn_key *key, void *at) {
     const json_t *value = json_object_get(json, key->name);
     bool none = !value || json_is_null(value);
@@ -96,9 +120,7 @@ static sn_status read_key(const json_t *json, const sn_key *key, void *at) {
     case SN_KEY_INT: {
         int64_t *to = at;
         *to = (int64_t)key->fallback;
-        if (!none) SN_TRY(sn_json_int(json, key->name, *to, to));
-        if (*to < -1 || *to > INT32_MAX) SN_FAIL(SN_ERR_FORMAT, "\"%s\": %lld is out of range", key->name, (long long)*to);
-        return SN_OK;
+        return none ? SN_OK : read_int(json, key, to);
     }
     case SN_KEY_FLOAT: {
         double number = key->fallback;
@@ -119,6 +141,13 @@ static sn_status read_key(const json_t *json, const sn_key *key, void *at) {
     case SN_KEY_ONLY: return none ? SN_OK : read_only(value, key);
     }
     return SN_OK;
+}
+
+/* What the page calls the member. */
+static const char *key_of(const sn_page *page, size_t at) {
+    const sn_key *key = page->keys;
+    while (key && key->name && key->at != at) key++;
+    return key && key->name ? key->name : "a size";
 }
 
 /* The nested config `part` of `json`. CLIP's first configs have it as "<key>_dict" too, which then counts alone. */
@@ -157,10 +186,9 @@ sn_status sn_page_read(const sn_page *page, const json_t *json, sn_page_config *
         if (read_part(json, &page->parts[i], &c->part[i]) != SN_OK) return sn_fail_in("\"%s\"", page->parts[i].key);
     const json_t *labels = json_object_get(json, "id2label");
     c->classes = json_is_object(labels) ? (int64_t)json_object_size(labels) : 2;
-    if (c->size.layers < 0 || c->size.layers > SN_PAGE_LAYERS)
-        SN_FAIL(SN_ERR_UNSUPPORTED, "%lld layers; up to %d are possible", (long long)c->size.layers, SN_PAGE_LAYERS);
-    if (c->size.width < 0 || c->size.heads < 0 || (c->size.heads && c->size.width % c->size.heads))
-        SN_FAIL(SN_ERR_FORMAT, "width %lld is not a multiple of %lld heads", (long long)c->size.width, (long long)c->size.heads);
+    if (c->size.heads && c->size.width % c->size.heads)
+        SN_FAIL(SN_ERR_FORMAT, "\"%s\": %lld is not a multiple of \"%s\": %lld", key_of(page, offsetof(sn_page_config, size.width)), (long long)c->size.width,
+                key_of(page, offsetof(sn_page_config, size.heads)), (long long)c->size.heads);
     return page->check ? page->check(c) : SN_OK;
 }
 
@@ -240,6 +268,17 @@ sn_node sn_page_get(const sn_page_out *out, const char *name) {
 }
 
 /* ---- pieces ---- */
+
+int sn_page_ints(sn_graph *g, const json_t *options, const char *key, const int64_t *fallback, int n_fallback, int64_t *out, int most,
+                 int64_t largest) {
+    int n = sn_option_ints(g, options, key, fallback, n_fallback, out, most);
+    for (int i = 0; i < n; i++) {
+        if (out[i] <= largest) continue;
+        (void)sn_graph_fail(g, SN_ERR_UNSUPPORTED, "\"%s\": %lld is out of range; up to %lld are possible", key, (long long)out[i], (long long)largest);
+        out[i] = 1;
+    }
+    return n;
+}
 
 sn_node sn_page_last_only(const sn_page_build *b, sn_node x) {
     if (x.id < 0 || !b->in->last_only) return x;

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "nn/blocks.h"
 
-enum { SN_PAGE_LAYERS = 128, SN_PAGE_OUTPUTS = 2 * SN_PAGE_LAYERS + 16, SN_PAGE_PARTS = 2 };
+enum { SN_PAGE_LAYERS = 128, SN_PAGE_WIDTH = 1 << 17, SN_PAGE_OUTPUTS = 2 * SN_PAGE_LAYERS + 16, SN_PAGE_PARTS = 2 };
 struct sn_page;
 
 /* config.json in our words. Which members a page fills is in its keys; the rest is zero. */
@@ -166,6 +166,9 @@ sn_blocks_io sn_page_blocks_io(const sn_page_build *b, sn_node *hidden);
 sn_node sn_page_table(sn_graph *g, sn_node ids, const char *name, int64_t rows, int64_t width, sn_node *table);
 /* x [N,T,D] + rows [from, from + T) of the positions under `name`.weight; or the rows from + `at` int32 [N,T]. */
 sn_node sn_page_positions(sn_graph *g, sn_node x, sn_node at, const char *name, int64_t rows, int64_t from);
+/* sn_option_ints of whole numbers from 1 to `largest`. */
+int sn_page_ints(sn_graph *g, const json_t *options, const char *key, const int64_t *fallback, int n_fallback, int64_t *out, int most,
+                 int64_t largest);
 /* The first position of x [N,T,D] -> [N,D]. */
 sn_node sn_page_first(sn_graph *g, sn_node x);
 /* The same through "pooler.dense" and tanh -> "pooler_output"; SN_NO_NODE in a model without that layer. */

@@ -161,22 +161,11 @@ sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, cons
 /* ---- opening ---- */
 
 static sn_status read_config(sn_pretrained *m) {
-    sn_buf path = {0};
-    const char *architecture = NULL;
-    sn_buf_printf(&path, "%s/config.json", m->path);
-    sn_status status = sn_buf_check(&path);
-    if (status == SN_OK) status = sn_json_read(path.data, &m->config);
-    if (status == SN_OK && !json_is_object(m->config)) status = sn_fail(SN_ERR_FORMAT, "config.json is not an object");
-    if (status == SN_OK) status = sn_page_find_for(m->config, &m->page);
     const json_t *first = json_array_get(json_object_get(m->config, "architectures"), 0);
-    architecture = json_is_string(first) ? json_string_value(first) : "";
-    if (status == SN_OK) {
-        m->architecture = sn_strdup(architecture);
-        status = m->architecture ? sn_page_read(m->page, m->config, &m->c) : SN_ERR_MEMORY;
-    }
-    if (status != SN_OK) status = sn_fail_at(path.data, 0, NULL);
-    sn_buf_free(&path);
-    return status;
+    if (!json_is_object(m->config)) SN_FAIL(SN_ERR_FORMAT, "config.json is not an object");
+    SN_TRY(sn_page_find_for(m->config, &m->page));
+    m->architecture = sn_strdup(json_is_string(first) ? json_string_value(first) : "");
+    return m->architecture ? sn_page_read(m->page, m->config, &m->c) : SN_ERR_MEMORY;
 }
 
 static bool matches(const char *pattern, const char *name) {
@@ -211,25 +200,23 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     sn_page_sizes least = {.rows = 1, .steps = 2, .regions = 1, .frames = 2 * m->c.positions, .target_steps = 2};
     sn_status status = graph(m, weights, &m->folds, &least, false, &g, &in, out);
     sn_free(out);
-    if (status != SN_OK) return status;
-    sn_graph_free(g);
-    return m->inference && !m->folds.n && !m->adapters ? sn_params_seal_for_inference(m->params) : sn_params_seal(m->params); /* folding and merging write */
+    if (status == SN_OK) sn_graph_free(g);
+    return status;
 }
 
-static sn_status load(sn_pretrained *m) {
-    sn_weights *weights;
-    SN_TRY(sn_adapters_open(m->path, &m->adapters));
-    SN_TRY(sn_weights_open(m->path, &weights));
-    sn_status status = declare(m, weights);
-    bool borrows = sn_params_borrows(m->params);
-    if (status == SN_OK && borrows) status = sn_params_borrow_all(m->params, weights, "", is_ignored, m);
-    if (status == SN_OK && borrows) return SN_OK; /* the store owns them now */
+/* Takes `weights`, when there are any and it succeeds. What the file does not hold is found before memory is asked for. */
+static sn_status load(sn_pretrained *m, sn_weights *weights) {
+    SN_TRY(declare(m, weights));
+    if (!weights) return SN_OK;
+    sn_status status = sn_params_check(m->params, weights, "", is_ignored, m);
+    bool borrows = m->inference && !m->folds.n && !m->adapters; /* folding and merging write */
+    if (status == SN_OK) status = borrows ? sn_params_seal_for_inference(m->params) : sn_params_seal(m->params);
+    if (status == SN_OK && borrows) return sn_params_borrow_all(m->params, weights, "", is_ignored, m); /* the store owns them now */
     if (status == SN_OK) status = sn_params_load_but(m->params, weights, "", is_ignored, m);
     sn_module_range all = {0, sn_params_count(m->params), 0};
     if (status == SN_OK && m->adapters) status = sn_adapters_merge(m->adapters, m->params, all, weights);
     if (status == SN_OK) status = sn_folds_apply(&m->folds, m->params, weights);
-    if (status != SN_OK) status = sn_fail_at(sn_weights_path(weights), 0, NULL);
-    sn_weights_free(weights);
+    if (status == SN_OK) sn_weights_free(weights);
     return status;
 }
 
@@ -245,16 +232,51 @@ static sn_status set_machine(sn_pretrained *m, const sn_pretrained_options *o) {
     return SN_OK;
 }
 
-sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out) {
-    *out = NULL;
-    sn_pretrained *m = sn_alloc(1, sizeof *m);
+static sn_status create(const char *path, const sn_pretrained_options *options, sn_pretrained **out) {
+    sn_pretrained *m = *out = sn_alloc(1, sizeof *m);
     if (!m) return SN_ERR_MEMORY;
     m->path = sn_strdup(path);
-    sn_status status = m->path ? set_machine(m, options) : SN_ERR_MEMORY;
-    if (status == SN_OK) status = sn_params_create(&m->params);
+    SN_TRY(m->path ? set_machine(m, options) : SN_ERR_MEMORY);
+    return sn_params_create(&m->params);
+}
+
+static sn_status open_config(sn_pretrained *m) {
+    char *path = sn_path_join(m->path, "config.json");
+    sn_status status = path ? sn_json_read(path, &m->config) : SN_ERR_MEMORY;
     if (status == SN_OK) status = read_config(m);
-    if (status == SN_OK) status = load(m);
-    if (status == SN_OK) *out = m;
-    else sn_pretrained_free(m);
+    if (status != SN_OK && path) status = sn_fail_at(path, 0, NULL);
+    sn_free(path);
+    return status;
+}
+
+static sn_status open_weights(sn_pretrained *m) {
+    sn_weights *weights;
+    SN_TRY(sn_adapters_open(m->path, &m->adapters));
+    SN_TRY(sn_weights_open(m->path, &weights));
+    sn_status status = load(m, weights);
+    if (status == SN_OK) return SN_OK;
+    status = sn_fail_at(sn_weights_path(weights), 0, NULL);
+    sn_weights_free(weights);
+    return status;
+}
+
+sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out) {
+    sn_pretrained *m;
+    sn_status status = create(path, options, &m);
+    if (status == SN_OK) status = open_config(m);
+    if (status == SN_OK) status = open_weights(m);
+    if (status != SN_OK) sn_pretrained_free(m);
+    *out = status == SN_OK ? m : NULL;
+    return status;
+}
+
+sn_status sn_pretrained_make(const json_t *config, struct sn_weights *weights, const sn_pretrained_options *options, sn_pretrained **out) {
+    sn_pretrained *m;
+    sn_status status = create("", options, &m);
+    if (status == SN_OK) m->config = json_incref((json_t *)(uintptr_t)config);
+    if (status == SN_OK) status = read_config(m);
+    if (status == SN_OK) status = load(m, weights);
+    if (status != SN_OK) sn_pretrained_free(m);
+    *out = status == SN_OK ? m : NULL;
     return status;
 }

@@ -201,6 +201,14 @@ done:
     return status;
 }
 
+sn_status sn_params_check(const sn_params *p, const sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context) {
+    const sn_tensor_view **views = sn_alloc((size_t)sn_params_count(p), sizeof *views);
+    if (!views) return SN_ERR_MEMORY;
+    sn_status status = find_all(p, file, prefix, ignored, context, views);
+    sn_free(views);
+    return status;
+}
+
 static void release_weights(void *weights) { sn_weights_free(weights); }
 
 /* Everything is checked before anything is changed. */

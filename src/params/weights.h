@@ -12,6 +12,8 @@
 
 typedef struct sn_weights sn_weights;
 sn_status sn_weights_open(const char *path, sn_weights **out);
+/* One file's content in memory, which must stay as long as the object; `name` is for messages. */
+sn_status sn_weights_parse(const char *name, const void *bytes, size_t size, sn_weights **out);
 void sn_weights_free(sn_weights *w);
 const char *sn_weights_path(const sn_weights *w);   /* the file that was opened: weights or index */
 const char *sn_weights_format(const sn_weights *w); /* "safetensors", "torch" or "npy" (of the first shard) */
@@ -32,6 +34,8 @@ sn_status sn_params_load(struct sn_params *p, const sn_weights *weights, const c
 typedef bool sn_ignored_fn(void *context, const char *name);
 sn_status sn_params_load_but(struct sn_params *p, const sn_weights *weights, const char *prefix, sn_ignored_fn *ignored,
                              void *context);
+/* The checks alone, also before the store is sealed. */
+sn_status sn_params_check(const struct sn_params *p, const sn_weights *weights, const char *prefix, sn_ignored_fn *ignored, void *context);
 /* For a store sealed for inference: the same checks, then every parameter borrows its numbers. On success the store
  * owns `weights`. */
 sn_status sn_params_borrow_all(struct sn_params *p, sn_weights *weights, const char *prefix, sn_ignored_fn *ignored,

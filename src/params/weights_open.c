@@ -10,7 +10,7 @@ enum { SHARDS_MOST = 10000 };
 /* ---- formats: one row each ---- */
 
 typedef struct opened {
-    sn_bytes map;
+    sn_bytes map, lent; /* one of them */
     const struct format *format;
     void *file;
     char *path;
@@ -85,13 +85,14 @@ static bool is_lfs_pointer(const sn_bytes *b) {
 
 static sn_status parse(opened *part) {
     const struct format *f = formats;
-    if (is_lfs_pointer(&part->map)) {
+    const sn_bytes *b = part->map.data ? &part->map : &part->lent;
+    if (is_lfs_pointer(b)) {
         (void)sn_fail(SN_ERR_FORMAT, "%s: a Git LFS pointer, not the weights themselves; fetch them with \"git lfs pull\"", part->path);
         return sn_fail_at(part->path, 0, NULL);
     }
-    while (f->sniff && !f->sniff(part->map.data, part->map.size)) f++;
+    while (f->sniff && !f->sniff(b->data, b->size)) f++;
     part->format = f;
-    return f->parse(part->path, part->map.data, part->map.size, &part->file);
+    return f->parse(part->path, b->data, b->size, &part->file);
 }
 
 static void close_part(opened *part) {
@@ -100,13 +101,14 @@ static void close_part(opened *part) {
     sn_free(part->path);
 }
 
-/* Takes `path`. */
-static sn_status add_part(sn_weights *w, char *path) {
+/* Takes `path`; the file's content, where `bytes` does not give it. */
+static sn_status add_part(sn_weights *w, char *path, const sn_bytes *bytes) {
     opened part = {.path = path};
     opened *parts = path ? sn_grow(w->parts, w->count, &w->capacity, sizeof *parts) : NULL;
     sn_status status = parts ? SN_OK : SN_ERR_MEMORY;
     if (parts) w->parts = parts;
-    if (status == SN_OK) status = sn_file_map(path, &part.map);
+    if (bytes) part.lent = *bytes;
+    else if (status == SN_OK) status = sn_file_map(path, &part.map);
     if (status == SN_OK) status = parse(&part);
     const sn_views *views = status == SN_OK ? part.format->views(part.file) : NULL;
     for (size_t i = 0; status == SN_OK && i < views->count; i++) status = sn_views_add(&w->views, views->items[i]);
@@ -126,7 +128,7 @@ static sn_status add_shard(sn_weights *w, sn_map *shards, const char *folder, co
     if (sn_map_get(shards, name, bytes) >= 0) return SN_OK;
     if (w->count >= SHARDS_MOST) SN_FAIL(SN_ERR_FORMAT, "more than %d shards", SHARDS_MOST);
     SN_TRY(sn_map_put(shards, name, bytes, (int64_t)w->count));
-    return add_part(w, sn_path_join(folder, name));
+    return add_part(w, sn_path_join(folder, name), NULL);
 }
 
 static sn_status check_index(const sn_weights *w, const json_t *map, const sn_map *shards) {
@@ -198,9 +200,22 @@ sn_status sn_weights_open(const char *path, sn_weights **out) {
     if (status == SN_OK && sn_ends_with(w->path, ".index.json")) {
         status = open_index(w, w->path);
     } else if (status == SN_OK) {
-        status = add_part(w, sn_strdup(w->path));
+        status = add_part(w, sn_strdup(w->path), NULL);
         if (status == SN_OK) status = sn_views_sort(&w->views, w->path);
     }
+    if (status == SN_OK) *out = w;
+    else sn_weights_free(w);
+    return status;
+}
+
+sn_status sn_weights_parse(const char *name, const void *bytes, size_t size, sn_weights **out) {
+    const sn_bytes lent = {.data = bytes, .size = size};
+    *out = NULL;
+    sn_weights *w = sn_alloc(1, sizeof *w);
+    if (!w) return SN_ERR_MEMORY;
+    w->path = sn_strdup(name);
+    sn_status status = w->path ? add_part(w, sn_strdup(name), &lent) : SN_ERR_MEMORY;
+    if (status == SN_OK) status = sn_views_sort(&w->views, name);
     if (status == SN_OK) *out = w;
     else sn_weights_free(w);
     return status;

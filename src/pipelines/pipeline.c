@@ -91,6 +91,12 @@ sn_status sn_call_each(sn_call *call, sn_status (*one)(void *context, size_t i),
     return status;
 }
 
+sn_status sn_pipeline_fits(const sn_pipeline *p, const sn_pipeline_task *task, bool *fits) {
+    sn_error_clear();
+    *fits = task->fits(p);
+    return !*fits && sn_error_code() == SN_ERR_MEMORY ? SN_ERR_MEMORY : SN_OK;
+}
+
 sn_status sn_call_run(sn_call *call, const sn_pipeline_task *task) {
     const sn_pipeline *p = call->p;
     unsigned lacking = task->needs & ~p->has;
@@ -101,7 +107,9 @@ sn_status sn_call_run(sn_call *call, const sn_pipeline_task *task) {
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s has no picture processor: preprocessor_config.json or processor_config.json", p->path);
     if (task->needs & SN_NEED_SOUND && !p->mel)
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s has no sound processor: a model that takes sound, with preprocessor_config.json", p->path);
-    if (!task->fits(p))
+    bool fits;
+    SN_TRY(sn_pipeline_fits(p, task, &fits));
+    if (!fits)
         SN_FAIL(SN_ERR_UNSUPPORTED, "%s: a model of type %s cannot do %s", p->path, sn_pretrained_page(p->model)->model_type, task->name);
     if (call->n && !call->items) SN_FAIL(SN_ERR_USAGE, "no items");
     if (task->needs & SN_NEED_MODEL) SN_TRY(sn_work_take(p, &call->work));

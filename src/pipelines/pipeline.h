@@ -58,6 +58,9 @@ typedef struct sn_pipeline_task {
 extern const sn_pipeline_task *const sn_pipeline_tasks[]; /* NULL-terminated */
 sn_status sn_pipeline_task_find(const char *name, const sn_pipeline_task **out);
 
+/* Can the model do it? Fails where it builds a graph to know, and memory ends. */
+sn_status sn_pipeline_fits(const sn_pipeline *p, const sn_pipeline_task *task, bool *fits);
+
 /* Runs the task's own part with a borrowed work; the first failed item's error is the call's, unless it failed itself. */
 sn_status sn_call_run(sn_call *call, const sn_pipeline_task *task);
 /* The object as JSON text with item i's number before its members; takes it (NULL: no memory). sn_string_free. */

@@ -75,7 +75,10 @@ static sn_status read_padding(sn_tokenizer *t, const json_t *json) {
     const char *direction;
     int64_t id, type;
     const json_t *strategy = json_object_get(json, "strategy");
+    const char *name = json_string_value(strategy);
     if (json_is_object(strategy)) SN_TRY(sn_json_int(strategy, "Fixed", 0, &t->pad_length));
+    else if (strategy && (!name || strcmp(name, "BatchLongest")))
+        SN_FAIL(SN_ERR_UNSUPPORTED, "unknown padding strategy \"%.40s\"; known: BatchLongest, {\"Fixed\": n}", name ? name : "(not a name)");
     SN_TRY(sn_json_string(json, "direction", "Right", &direction));
     SN_TRY(sn_json_int(json, "pad_to_multiple_of", 0, &t->pad_multiple));
     SN_TRY(sn_json_int(json, "pad_id", 0, &id));

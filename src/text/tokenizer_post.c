@@ -143,8 +143,11 @@ static sn_status add_step(template *m, int which, int32_t what, int64_t type) {
 
 static sn_status add_specials(template *m, sn_tok_processor *p, int which, const json_t *tokens, const char *id, int64_t type) {
     const json_t *ids = json_object_get(json_object_get(tokens, id), "ids"), *one;
+    const json_t *shown = json_object_get(json_object_get(tokens, id), "tokens");
     size_t k;
     if (!json_is_array(ids)) SN_FAIL(SN_ERR_FORMAT, "TemplateProcessing: \"special_tokens\" has no \"%.80s\"", id);
+    if (shown && json_array_size(shown) != json_array_size(ids))
+        SN_FAIL(SN_ERR_FORMAT, "TemplateProcessing: \"%.80s\" has %zu ids and %zu tokens", id, json_array_size(ids), json_array_size(shown));
     json_array_foreach((json_t *)(uintptr_t)ids, k, one) {
         if (!json_is_integer(one) || json_integer_value(one) < 0 || json_integer_value(one) > SN_TOK_MOST_ID)
             SN_FAIL(SN_ERR_FORMAT, "TemplateProcessing: \"%.80s\" has an id that is none", id);

@@ -30,29 +30,40 @@ static void fill(int32_t block, size_t *r, uint16_t row[ROW]) {
     }
 }
 
-sn_status sn_tok_unicode_build(sn_tok_unicode *u) {
+enum { SLOTS = 1 << 14 }; /* more than there are blocks */
+_Static_assert((int)SN_CODE_BLOCKS < (int)SLOTS, "every block may have a row of its own");
+
+/* The slot of this row's bits, or the empty one (0) where they belong; a slot holds a row's number + 1. */
+static uint16_t *slot_of(const sn_tok_unicode *u, uint16_t *slots, const uint16_t row[ROW]) {
+    size_t at = (size_t)sn_tok_hash((const char *)row, ROW * sizeof *row) % SLOTS;
+    while (slots[at] && memcmp(u->bits + (size_t)(slots[at] - 1) * ROW, row, ROW * sizeof *row)) at = (at + 1) % SLOTS;
+    return &slots[at];
+}
+
+static sn_status build(sn_tok_unicode *u, uint16_t *slots) {
     size_t r = 0, room = 0;
     uint16_t row[ROW];
     for (int32_t block = 0; block < SN_CODE_BLOCKS; block++) {
         fill(block, &r, row);
         if (!block) memcpy(u->ascii, row, sizeof u->ascii);
-        size_t at = u->rows;
-        /* Large areas are alike: the newest rows and the previous block's are the likeliest. */
-        for (size_t i = 0; i < u->rows; i++) {
-            if (!memcmp(u->bits + i * ROW, row, sizeof row)) {
-                at = i;
-                break;
-            }
-        }
-        if (at == u->rows) {
+        uint16_t *slot = slot_of(u, slots, row);
+        if (!*slot) {
             uint16_t *bits = sn_grow(u->bits, u->rows, &room, sizeof row);
             if (!bits) return SN_ERR_MEMORY;
             u->bits = bits;
             memcpy(u->bits + u->rows++ * ROW, row, sizeof row);
+            *slot = (uint16_t)u->rows;
         }
-        u->block[block] = (uint16_t)at;
+        u->block[block] = (uint16_t)(*slot - 1);
     }
     return SN_OK;
+}
+
+sn_status sn_tok_unicode_build(sn_tok_unicode *u) {
+    uint16_t *slots = sn_alloc(SLOTS, sizeof *slots);
+    sn_status status = slots ? build(u, slots) : SN_ERR_MEMORY;
+    sn_free(slots);
+    return status;
 }
 
 int sn_tok_lower(int32_t c, int32_t out[2]) {

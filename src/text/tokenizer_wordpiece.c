@@ -38,6 +38,7 @@ static sn_status parse(sn_tokenizer *t, const json_t *json) {
     SN_TRY(sn_json_string(json, "unk_token", "[UNK]", &unknown));
     SN_TRY(sn_json_string(json, "continuing_subword_prefix", "##", &prefix));
     SN_TRY(sn_json_int(json, "max_input_chars_per_word", 100, &m->most));
+    if (m->most < 0) SN_FAIL(SN_ERR_FORMAT, "WordPiece: \"max_input_chars_per_word\" is %lld", (long long)m->most);
     m->unknown = sn_tok_vocab_find(&t->vocab, unknown, strlen(unknown));
     if (m->unknown < 0) SN_FAIL(SN_ERR_FORMAT, "WordPiece: the unknown token \"%.80s\" is not in the vocabulary", unknown);
     t->special[SN_SPECIAL_UNK] = m->unknown;

@@ -41,6 +41,16 @@ static void files_that_lie(void **state) {
         {"{" MODEL ", \"padding\": {\"strategy\": {\"Fixed\": 4000000000}}}", "lengths must be 0 to", SN_ERR_FORMAT},
         {"{" MODEL ", \"truncation\": {\"max_length\": -3}}", "max_length is -3", SN_ERR_FORMAT},
         {"{" MODEL ", \"truncation\": {\"max_length\": 3, \"strategy\": \"Random\"}}", "unknown truncation strategy \"Random\"", SN_ERR_UNSUPPORTED},
+        {"{" MODEL ", \"padding\": {\"strategy\": \"Wide\"}}", "\"padding\": unknown padding strategy \"Wide\"", SN_ERR_UNSUPPORTED},
+        {"{" MODEL ", \"padding\": {\"strategy\": 3}}", "unknown padding strategy", SN_ERR_UNSUPPORTED},
+        {"{\"model\": {\"type\": \"WordPiece\", \"vocab\": {\"[UNK]\": 0}, \"max_input_chars_per_word\": -1}}", "\"max_input_chars_per_word\" is -1", SN_ERR_FORMAT},
+        {"{" MODEL ", \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"s\"}}], \"pair\": [], \"special_tokens\": {\"s\": {\"ids\": [0, 1], \"tokens\": [\"s\"]}}}}", "\"s\" has 2 ids and 1 tokens", SN_ERR_FORMAT},
+        {"{" MODEL ", \"model\": {\"type\": \"BPE\"}}", "duplicate object key near '\"model\"'", SN_ERR_FORMAT},
+        {"{\"model\": {\"type\": \"Unigram\", \"vocab\": {\"a\": 0}}}", "\"vocab\": expected a list", SN_ERR_FORMAT},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": [[\"a\", 0]], \"merges\": []}}", "\"vocab\": expected an object", SN_ERR_FORMAT},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [\"a \"]}}", "merge 1: the token \"\" is not in the vocabulary", SN_ERR_FORMAT},
+        {"{" MODEL ", \"decoder\": {\"type\": \"Sequence\", \"decoders\": {}}}", "\"decoders\": expected a list", SN_ERR_FORMAT},
+        {"{" MODEL ", \"added_tokens\": {\"a\": 3}}", "\"added_tokens\": expected a list", SN_ERR_FORMAT},
         {"{" MODEL ", \"added_tokens\": [{\"id\": 1}]}", "entry 1 has no \"content\"", SN_ERR_FORMAT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -71,6 +81,18 @@ static void nested_sequences(void **state) {
     sn_buf_puts(&text, "]}}");
     assert_fails(sn_tokenizer_parse("t.json", text.data, text.size, &t), SN_ERR_UNSUPPORTED, "more than 32 decoders");
     sn_buf_free(&text);
+}
+
+/* A pattern that calls itself is an error where it is used, not a hang. */
+static void patterns_in_circles(void **state) {
+    (void)state;
+    static const char json[] = "{" MODEL ", \"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(?R)\"}, \"behavior\": \"Removed\"}}";
+    sn_tokenizer *t;
+    sn_encoding e = {0};
+    assert_ok(sn_tokenizer_parse("t.json", json, sizeof json - 1, &t));
+    assert_fails(sn_tokenizer_encode(t, "ab", 2, NULL, 0, (sn_encode_options){0}, &e), SN_ERR_UNSUPPORTED, "recursion");
+    sn_encoding_free(&e);
+    sn_tokenizer_free(t);
 }
 
 static void no_room_for_special_tokens(void **state) {
@@ -199,7 +221,7 @@ static void scanners_are_their_patterns(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_that_lie),   cmocka_unit_test(nested_sequences), cmocka_unit_test(no_room_for_special_tokens),
+        cmocka_unit_test(files_that_lie),   cmocka_unit_test(nested_sequences), cmocka_unit_test(patterns_in_circles), cmocka_unit_test(no_room_for_special_tokens),
         cmocka_unit_test(endless_patterns), cmocka_unit_test(long_texts),       cmocka_unit_test(scanners_are_their_patterns),
     };
     return cmocka_run_group_tests(tests, tok_read_goldens, tok_drop_goldens);

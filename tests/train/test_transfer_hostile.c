@@ -111,10 +111,13 @@ static void test_broken_adapters(void **state) {
         {"{\"use_dora\": true}", "query.lora_A.weight", "query.lora_B.weight", 3, "use_dora"},
         {"{\"bias\": \"all\"}", "query.lora_A.weight", "query.lora_B.weight", 3, "\"bias\""},
         {"[1]", "query.lora_A.weight", "query.lora_B.weight", 3, "expected an object"},
-        {NULL, "query.lora_A.weight", "key.lora_B.weight", 3, "query.lora_B.weight\" is missing"},
+        {NULL, "query.lora_A.weight", "query.lora_C.weight", 3, "query.lora_B.weight\" is missing"},
+        {NULL, "query.lora_A.weight", "key.lora_B.weight", 3, "key.lora_A.weight\" is missing"},
+        {"{\"r\": 2, \"target_modules\": [\"query\"]}", "query.lora_A.weight", "query.lora_B.weight", 3, "expected 2 rows, as \"r\" says; found 3"},
+        {"{\"r\": 3, \"lora_alpha\": 1e300}", "query.lora_A.weight", "query.lora_B.weight", 3, "\"lora_alpha\": 1e+300 is out of range"},
         {NULL, "quarry.lora_A.weight", "quarry.lora_B.weight", 3, "the model has no"},
         {NULL, "query.lora_A.weight", "query.lora_B.weight", 2, "do not make its shape"},
-        {NULL, "query.lora_embedding_A", "query.lora_B.weight", 3, "belongs to no adapter"}};
+        {NULL, "query.lora_embedding_A", "query.lora_embedding_B", 3, "belongs to no adapter"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         char *copy = fixture_copy(p, "bert"), *file = sn_path_join(copy, "adapter_model.safetensors"), a[160], b[160];
         (void)snprintf(a, sizeof a, "base_model.model.encoder.layer.0.attention.self.%s", all[i].a);

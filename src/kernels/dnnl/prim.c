@@ -186,6 +186,8 @@ sn_status sn_prim_prepare(const sn_kernel_request *r, sn_kernel_plan *plan, size
     sn_descs d;
     sn_descs_init(&d, act);
     sn_status status = build(r, s, plan, &d);
+    if (status == SN_OK && d.status == dnnl_out_of_memory) /* not a reason for another layout: that would change the result */
+        status = sn_dnnl_fail(d.status, s->what, "describing the operation");
     sn_descs_free(&d);
     s->main_at = sn_scratch_take(&plan->scratch, s->main.scratch);
     s->move_at = sn_scratch_take(&plan->scratch, s->move_bytes);

@@ -50,8 +50,8 @@ static void of_transformers(net *n) {
     n->first_down = c->flag[0];
     n->early = c->flag[1];
     n->stem = c->size.hidden;
-    n->stages = sn_option_ints(g, c->json, "hidden_sizes", widths, 4, n->widths, STAGES);
-    if (sn_option_ints(g, c->json, "depths", depths, 4, n->depths, STAGES) != n->stages)
+    n->stages = sn_page_ints(g, c->json, "hidden_sizes", widths, 4, n->widths, STAGES, SN_PAGE_WIDTH);
+    if (sn_page_ints(g, c->json, "depths", depths, 4, n->depths, STAGES, SN_PAGE_LAYERS) != n->stages)
         (void)sn_graph_fail(g, SN_ERR_FORMAT, "\"depths\" and \"hidden_sizes\" differ in length");
     n->classes = sn_page_is(n->b, "ForImageClassification") ? c->classes : 0;
 }
@@ -76,8 +76,8 @@ static void of_timm(net *n, const char *architecture) {
     n->groups = v->groups;
     n->base = v->base;
     n->stem = 64;
-    n->stages = sn_option_ints(g, args, "channels", widths, 4, n->widths, STAGES);
-    if (sn_option_ints(g, args, "layers", v->depths, 4, n->depths, STAGES) != n->stages)
+    n->stages = sn_page_ints(g, args, "channels", widths, 4, n->widths, STAGES, SN_PAGE_WIDTH / 4);
+    if (sn_page_ints(g, args, "layers", v->depths, 4, n->depths, STAGES, SN_PAGE_LAYERS) != n->stages)
         (void)sn_graph_fail(g, SN_ERR_FORMAT, "\"model_args\": \"layers\" and \"channels\" differ in length");
     if (n->bottleneck)
         for (int i = 0; i < n->stages; i++) n->widths[i] *= 4;

@@ -28,7 +28,7 @@ static void read(const sn_page_build *b, net *n) {
     bool labels = json_is_object(json_object_get(json, "id2label"));
     char expected[16];
     *n = (net){.depth = b->c->size.layers, .norms = b->c->flag[0]};
-    if (sn_option_ints(b->g, json, "widths", widths, GROUPS, n->widths, GROUPS) != GROUPS)
+    if (sn_page_ints(b->g, json, "widths", widths, GROUPS, n->widths, GROUPS, SN_PAGE_WIDTH) != GROUPS)
         (void)sn_graph_fail(b->g, SN_ERR_FORMAT, "\"widths\": expected %d of them", GROUPS);
     n->classes = sn_option_int(b->g, json, "num_classes", labels ? b->c->classes : 1000);
     if (!json_object_get(json, "model_type") && architecture) {

@@ -114,12 +114,7 @@ static void both(const sn_page_build *b, sn_node ids, bool listen) {
                                               : sn_linear(b->g, x, "proj_out", c->vocabulary, false, SN_ACT_NONE));
 }
 
-static void build(const sn_page_build *b) {
-    if (b->c->decoder_layers >= 0 && b->c->decoder_layers <= SN_PAGE_LAYERS) both(b, b->in->target, true);
-    else (void)sn_graph_fail(b->g, SN_ERR_UNSUPPORTED, "\"decoder_layers\": %lld; up to %d are possible",
-                             (long long)b->c->decoder_layers, SN_PAGE_LAYERS);
-}
-
+static void build(const sn_page_build *b) { both(b, b->in->target, true); }
 static void build_decoder(const sn_page_build *b) { both(b, b->in->ids, false); }
 
 static void build_encoder(const sn_page_build *b) {
