@@ -135,6 +135,9 @@ const sn_case sn_cases[] = {
     CASE(MATMUL, "sigmoid", PRODUCT(0, 0, SN_ACT_SIGMOID), F('C', 17, 9), F('C', 9, 13)),
     CASE(MATMUL, "quick gelu", PRODUCT(0, 1, SN_ACT_QUICK_GELU), F('C', 17, 9), F('C', 13, 9), F('C', 13)),
     CASE(MATMUL, "silu", PRODUCT(0, 1, SN_ACT_SILU), F('C', 17, 9), F('C', 13, 9), F('C', 13)),
+    CASE(MATMUL, "many rows", PRODUCT(0, 1, 0), F('C', 4, 131, 32), F('C', 41, 32), F('C', 41)),
+    CASE(MATMUL, "many rows f32 out", ATTR(.matmul = {0, 0, 0, 1}), F('C', 515, 48), F('C', 48, 65)),
+    CASE(MATMUL, "many rows a turned", PRODUCT(1, 0, 0), F('C', 32, 517), F('C', 32, 70)),
     CASE(MATMUL, "f32 out", ATTR(.matmul = {0, 1, 0, 1}), F('n', 4, 6), F('n', 5, 6), F('n', 5)),
 
     CASE(EMBED, "sentence", NO_ATTR, F('n', 9, 4), I('I', 9, 2, 5)),
