@@ -1,4 +1,5 @@
 /* builders.c: one call for each thing a model page writes; each emits one op or a few. */
+#include "graph/narrow.h"
 #include "ops/op.h"
 
 static sn_node emit1(sn_graph *g, sn_op op, sn_node x, const sn_attr *attr) { return sn_emit(g, op, &x, 1, attr); }
@@ -59,13 +60,21 @@ sn_node sn_transpose(sn_graph *g, sn_node x, const int *perm) {
     return emit1(g, SN_TRANSPOSE, x, &attr);
 }
 
-sn_node sn_slice(sn_graph *g, sn_node x, int axis, int64_t start, int64_t size) {
-    if (x.id < 0) return SN_NO_NODE;
+sn_node sn_slice_after(sn_graph *g, sn_node x, int axis, int64_t start, int64_t size) {
     sn_attr attr = {0};
-    attr.slice.axis = axis < 0 ? sn_shape_at(g, x).rank + axis : axis;
+    attr.slice.axis = axis;
     attr.slice.start = start;
     attr.slice.size = size;
     return emit1(g, SN_SLICE, x, &attr);
+}
+
+sn_node sn_slice(sn_graph *g, sn_node x, int axis, int64_t start, int64_t size) {
+    enum { FEW = 4 }; /* one position in so many */
+    if (x.id < 0) return SN_NO_NODE;
+    sn_shape s = sn_shape_at(g, x);
+    if (axis < 0) axis += s.rank;
+    bool few = s.rank == 3 && axis == 1 && start >= 0 && size > 0 && size <= s.dim[1] / FEW && start <= s.dim[1] - size;
+    return few ? sn_slice_early(g, x, start, size) : sn_slice_after(g, x, axis, start, size);
 }
 
 sn_node sn_concat(sn_graph *g, const sn_node *x, int n, int axis) {

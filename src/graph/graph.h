@@ -144,6 +144,7 @@ sn_node sn_dropout(sn_graph *g, sn_node x, sn_node rows, float rate, const char 
 /* ---- shape ---- */
 sn_node sn_reshape(sn_graph *g, sn_node x, sn_shape to);       /* one dim may be -1 */
 sn_node sn_transpose(sn_graph *g, sn_node x, const int *perm);
+/* A few positions of a sequence are computed alone where the ops before allow it (narrow.c). */
 sn_node sn_slice(sn_graph *g, sn_node x, int axis, int64_t start, int64_t size);
 sn_node sn_concat(sn_graph *g, const sn_node *x, int n, int axis); /* any n */
 sn_node sn_broadcast(sn_graph *g, sn_node x, sn_shape to);

@@ -15,6 +15,7 @@ enum sn_op_flags {
     SN_OPF_BIAS_3 = 64,      /* inputs 3 and 4 are biases: always f32 */
     SN_OPF_STATS_4 = 128,    /* input 4 is a statistic: always f32 */
     SN_OPF_CACHE_3 = 256,    /* inputs 3 and 4 are caches: stay in the dtype they have */
+    SN_OPF_ELEMENTS = 1024,  /* an element of the output is computed from the same ones of the inputs (broadcast) */
     SN_OPF_TABLE_0 = 512     /* input 0 is a table: kernels read its rows in whatever dtype they are stored */
 };
 
