@@ -20,6 +20,8 @@ static sn_node to_dtype(sn_rewrite *w, sn_node x, sn_dtype dtype) {
         sn_node origin = {maker->in[0]};
         if (sn_type_of(w->to, origin).dtype == dtype && dtype == SN_F32) return origin;
     }
+    if (sn_ops[maker->op].flags & SN_OPF_VIEW) /* views of one value share its cast */
+        return sn_reshape(w->to, to_dtype(w, (sn_node){maker->in[0]}, dtype), type.shape);
     for (size_t i = w->to->n_instrs; i-- > 0;) { /* the same cast once */
         const sn_instr *cast = &w->to->instrs[i];
         if (cast->op == SN_CAST && cast->in[0] == x.id && cast->attr.cast.to == (int32_t)dtype) return (sn_node){cast->out[0]};

@@ -16,6 +16,7 @@ enum sn_op_flags {
     SN_OPF_STATS_4 = 128,    /* input 4 is a statistic: always f32 */
     SN_OPF_CACHE_3 = 256,    /* inputs 3 and 4 are caches: stay in the dtype they have */
     SN_OPF_ELEMENTS = 1024,  /* an element of the output is computed from the same ones of the inputs (broadcast) */
+    SN_OPF_MIXED = 2048,     /* kernels read tensors (rank 2 and more) and write output 0 in f32 or bf16, in any mixture */
     SN_OPF_TABLE_0 = 512     /* input 0 is a table: kernels read its rows in whatever dtype they are stored */
 };
 
