@@ -75,7 +75,7 @@ static void query_rows(const sn_att *a, const void *base, int64_t n, int64_t kv,
     }
 }
 
-/* to [keys, columns] += xᵀ rows, x [rows, keys] in f32. */
+/* to [keys, columns] += xᵀ rows, keys a multiple of a product's rows, x [rows, keys] in f32. */
 static void add_turned(const sn_att *a, room *m, const float *x, const uint32_t *query_words, int64_t rows, int64_t keys,
                        float *to) {
     const sn_tile *t = a->t;
@@ -98,7 +98,8 @@ typedef struct rows_of {
 static void key_tile(const sn_att *a, const sn_attention_row *row, const rows_of *q, int64_t k0, int64_t n, room *m) {
     const sn_tile *t = a->t;
     int64_t rows = q->r1 - q->r0, padded = sn_att_up(rows, SN_TILE_ROWS);
-    int64_t wide = sn_att_up(n, SN_ATT_STEP), words = sn_tile_words(t, wide);
+    int64_t keys = sn_att_up(n, SN_TILE_ROWS), wide = sn_att_up(keys, t->lanes);
+    int64_t words = sn_tile_words(t, wide);
     t->product(m->q, a->words, 1, m->keys + k0, a->room, m->s, KEYS, padded, wide, a->words, false);
     t->product(m->dy, a->words, 1, m->values + k0, a->room, m->dp, KEYS, padded, wide, a->words, false);
     for (int64_t i = 0; i < rows; i++) {
@@ -112,8 +113,8 @@ static void key_tile(const sn_att *a, const sn_attention_row *row, const rows_of
         t->product(t->pairs ? m->ds : ds, t->pairs ? words : KEYS, 1, m->key_rows + (t->pairs ? k0 / 2 : k0) * a->columns,
                    a->columns, m->dq, a->columns, padded, a->columns, words, true);
     }
-    if (a->args->out[1]) add_turned(a, m, m->dp, m->q_rows, rows, wide, m->dk + k0 * a->columns);
-    if (a->args->out[2]) add_turned(a, m, m->s, m->dy_rows, rows, wide, m->dv + k0 * a->columns);
+    if (a->args->out[1]) add_turned(a, m, m->dp, m->q_rows, rows, keys, m->dk + k0 * a->columns);
+    if (a->args->out[2]) add_turned(a, m, m->s, m->dy_rows, rows, keys, m->dv + k0 * a->columns);
 }
 
 static void store_rows(const sn_att *a, int slot, const float *from, int64_t at, int64_t step, int64_t n) {
