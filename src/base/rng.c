@@ -15,7 +15,7 @@ static void round_once(uint32_t c[4], uint32_t k0, uint32_t k1) {
 }
 
 /* 128 bits of key do not fit Philox4x32's 64: the stream is mixed in by a splitmix step. */
-static uint64_t mix(sn_rng_key key) {
+uint64_t sn_rng_mix(sn_rng_key key) {
     uint64_t mixed = key.seed + 0x9E3779B97F4A7C15u * (key.stream | 1);
     mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9u;
     mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBu;
@@ -23,7 +23,7 @@ static uint64_t mix(sn_rng_key key) {
 }
 
 void sn_rng_block(sn_rng_key key, uint64_t a, uint64_t b, uint32_t out[4]) {
-    uint64_t mixed = mix(key);
+    uint64_t mixed = sn_rng_mix(key);
     uint32_t k0 = (uint32_t)mixed, k1 = (uint32_t)(mixed >> 32);
     out[0] = (uint32_t)a;
     out[1] = (uint32_t)(a >> 32);
@@ -40,7 +40,7 @@ void sn_rng_block(sn_rng_key key, uint64_t a, uint64_t b, uint32_t out[4]) {
 SN_WIDE void sn_rng_blocks(sn_rng_key key, uint64_t a, uint64_t b, int64_t n, uint32_t *out) {
     enum { LANES = 64 };
     uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES];
-    uint64_t mixed = mix(key);
+    uint64_t mixed = sn_rng_mix(key);
     for (int64_t at = 0; at < n; at += LANES) {
         uint32_t k0 = (uint32_t)mixed, k1 = (uint32_t)(mixed >> 32);
         for (int i = 0; i < LANES; i++) {

@@ -12,6 +12,8 @@ typedef struct sn_rng_key {
 
 /* Four 32-bit words for counter (a, b). */
 void sn_rng_block(sn_rng_key key, uint64_t a, uint64_t b, uint32_t out[4]);
+/* The key of the Philox rounds themselves, for kernels that run many blocks at once. */
+uint64_t sn_rng_mix(sn_rng_key key);
 /* Blocks for counters (a, b), (a, b + 1) ... : out[4 n]; the same words, many at once. */
 void sn_rng_blocks(sn_rng_key key, uint64_t a, uint64_t b, int64_t n, uint32_t *out);
 double sn_rng_uniform(sn_rng_key key, uint64_t a, uint64_t b); /* [0, 1) */
