@@ -7,5 +7,8 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
 #define V_SET(x) ((vf)_mm512_set1_ps(x))
 #define V_FMA(a, b, c) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define V_MAX(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define V_ROUND(v) ((vf)_mm512_roundscale_ps((__m512)(v), 0))
+#define V_SCALE(v, k) ((vf)_mm512_scalef_ps((__m512)(v), (__m512)(k)))
 #include "kernels/simd/tile_body.h"
 #endif

@@ -10,5 +10,8 @@
 #define V_FMA(a, b, c) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define V_DOT(a, b, c) ((vf)_mm512_dpbf16_ps((__m512)(c), (__m512bh)(a), (__m512bh)(b)))
 #define V_NARROW(v, to) _mm256_storeu_si256((__m256i *)(void *)(to), (__m256i)_mm512_cvtneps_pbh((__m512)(v)))
+#define V_MAX(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define V_ROUND(v) ((vf)_mm512_roundscale_ps((__m512)(v), 0))
+#define V_SCALE(v, k) ((vf)_mm512_scalef_ps((__m512)(v), (__m512)(k)))
 #include "kernels/simd/tile_body.h"
 #endif
