@@ -39,6 +39,7 @@ static json_t *describe_inputs(const sn_model *m) {
         for (int k = 0; k < m->parts[p].n_features; k++) {
             const sn_feature *f = m->inputs[m->parts[p].features[k]];
             const struct sn_backbone *b = m->parts[p].backbone;
+            if (sn_feature_written(f)) continue; /* it is the target */
             json_t *item = json_pack("{s:s, s:s, s:s, s:s}", "name", f->name, "kind", sn_kind_name(f->row->kind), "part", m->parts[p].name,
                                      "encoder", m->parts[p].encoder->name);
             if (item && b) (void)json_object_set_new(item, "model_type", json_string(sn_backbone_config(b)->page->model_type));

@@ -50,7 +50,9 @@ sn_status sn_batch_collate(const sn_model *m, const sn_part *part, const sn_samp
     SN_TRY(sn_part_collate(m, part, samples, b->present, b->arrays));
     b->n_arrays = 0;
     while (b->n_arrays < SN_FEATURE_ARRAYS && b->arrays[b->n_arrays].data) b->n_arrays++;
-    if (part->modality != SN_MOD_TABLE && m->inputs[part->features[0]]->row->sequence) b->steps = b->arrays[0].type.shape.dim[1];
+    sn_shape shapes[SN_FEATURE_ARRAYS];
+    for (int k = 0; k < b->n_arrays; k++) shapes[k] = b->arrays[k].type.shape;
+    b->steps = sn_part_steps(m, part, shapes, b->n_arrays);
     return SN_OK;
 }
 
@@ -122,7 +124,7 @@ static sn_status collate_part(const sn_dataset *d, const sn_part *part, sn_batch
 /* Has the encoder spoken of every cell of these rows? */
 static bool all_known(const sn_dataset *d, const sn_part *part, const sn_batch_part *b) {
     const column *c = &d->columns[part->features[0]];
-    if (part->modality == SN_MOD_TABLE || !c->vectors) return false;
+    if (!sn_part_single(part) || !c->vectors) return false;
     for (int64_t i = 0; i < b->present; i++)
         if (!c->known[c->unique[b->rows[i]]]) return false;
     return true;

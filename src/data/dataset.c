@@ -174,6 +174,7 @@ const sn_sample *sn_dataset_target(const sn_dataset *d, int target, int64_t row)
 }
 
 bool sn_dataset_row_labelled(const sn_dataset *d, int64_t row) {
+    if (d->model->writes && !sn_dataset_part_present(d, 0, row)) return false;
     for (int t = 0; t < d->model->n_targets; t++)
         if (sn_dataset_target(d, t, row)) return true;
     return false;
@@ -181,9 +182,9 @@ bool sn_dataset_row_labelled(const sn_dataset *d, int64_t row) {
 
 bool sn_dataset_part_present(const sn_dataset *d, int part, int64_t row) {
     const sn_part *p = &d->model->parts[part];
-    for (int k = 0; k < p->n_features; k++)
-        if (sn_has_cell(&d->columns[p->features[k]], row)) return true;
-    return false;
+    int cells = 0;
+    for (int k = 0; k < p->n_features; k++) cells += sn_has_cell(&d->columns[p->features[k]], row);
+    return p->modality == SN_MOD_WRITER ? cells == p->n_features : cells > 0;
 }
 
 /* ---- cells of a part that is one column ---- */

@@ -27,11 +27,11 @@ void sn_dataset_free(sn_dataset *d);
 const sn_table *sn_dataset_table(const sn_dataset *d);
 int64_t sn_dataset_broken(const sn_dataset *d, const sn_broken **list);
 bool sn_dataset_row_broken(const sn_dataset *d, int64_t row);
-/* Is at least one target of the row known? */
+/* Is at least one target of the row known, and, where a published model is to write it, all that it reads? */
 bool sn_dataset_row_labelled(const sn_dataset *d, int64_t row);
 /* The target sample of a row; NULL where the cell is empty. */
 const sn_sample *sn_dataset_target(const sn_dataset *d, int target, int64_t row);
-/* Is a part present in a row (any of its cells)? */
+/* Is a part present in a row (any of its cells; of a writer, which reads them together, all)? */
 bool sn_dataset_part_present(const sn_dataset *d, int part, int64_t row);
 
 /* ---- the cells of a column: the same text or picture in ten rows is one ---- */

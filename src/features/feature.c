@@ -3,25 +3,40 @@
 
 #define SN_FEATURE(kind, symbol) extern const sn_feature_kind sn_feature_##symbol;
 #define SN_PROCESSOR SN_FEATURE
+#define SN_WRITTEN SN_FEATURE
 #include "features/features.def"
 #undef SN_FEATURE
 #undef SN_PROCESSOR
+#undef SN_WRITTEN
 
 #define SN_ROW(kind, symbol) [SN_KIND_##kind] = &sn_feature_##symbol,
 #define SN_NO_ROW(kind, symbol)
 const sn_feature_kind *const sn_feature_kinds[SN_KIND_COUNT] = {
 #define SN_FEATURE SN_ROW
 #define SN_PROCESSOR SN_NO_ROW
+#define SN_WRITTEN SN_NO_ROW
 #include "features/features.def"
 #undef SN_FEATURE
 #undef SN_PROCESSOR
+#undef SN_WRITTEN
 };
 static const sn_feature_kind *const processors[SN_KIND_COUNT] = {
 #define SN_FEATURE SN_NO_ROW
 #define SN_PROCESSOR SN_ROW
+#define SN_WRITTEN SN_NO_ROW
 #include "features/features.def"
 #undef SN_FEATURE
 #undef SN_PROCESSOR
+#undef SN_WRITTEN
+};
+static const sn_feature_kind *const written[SN_KIND_COUNT] = {
+#define SN_FEATURE SN_NO_ROW
+#define SN_PROCESSOR SN_NO_ROW
+#define SN_WRITTEN SN_ROW
+#include "features/features.def"
+#undef SN_FEATURE
+#undef SN_PROCESSOR
+#undef SN_WRITTEN
 };
 
 void sn_sample_free(sn_sample *sample) {
@@ -44,7 +59,8 @@ sn_status sn_array_make(sn_array *array, sn_dtype dtype, sn_shape shape) {
 
 sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *options, sn_feature **out) {
     *out = NULL;
-    const sn_feature_kind *row = (json_object_get(options, "processor") ? processors : sn_feature_kinds)[kind];
+    const sn_feature_kind *const *rows = json_object_get(options, "prefix") ? written : json_object_get(options, "processor") ? processors : sn_feature_kinds;
+    const sn_feature_kind *row = rows[kind];
     if (!row) {
         (void)sn_fail(SN_ERR_UNSUPPORTED, "column \"%s\": columns of kind %s cannot be learned from or predicted yet; leave it "
                       "out or give another --type", name, sn_kind_name(kind));
@@ -63,6 +79,8 @@ sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *option
     *out = f;
     return SN_OK;
 }
+
+bool sn_feature_written(const sn_feature *f) { return f->row == written[f->row->kind]; }
 
 sn_status sn_feature_set_directory(sn_feature *f, const char *directory) {
     sn_free(f->directory);

@@ -81,6 +81,8 @@ extern const sn_feature_kind *const sn_feature_kinds[SN_KIND_COUNT]; /* NULL: no
 /* `options` may be NULL; unknown keys fail. With "processor" (a model's directory inside the directory of the whole) the
  * column is prepared as that model's own files say; sn_feature_set_directory tells, before fit or open, where they are. */
 sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *options, sn_feature **out);
+/* Is it a text that a published model learns to write? */
+bool sn_feature_written(const sn_feature *f);
 sn_status sn_feature_set_directory(sn_feature *f, const char *directory);
 sn_status sn_feature_fit(sn_feature *f, const sn_fit_source *source);
 sn_status sn_feature_open(sn_feature *f); /* after options came from a file */

@@ -25,6 +25,7 @@ void sn_backbone_free(sn_backbone *b) {
 }
 
 const char *sn_backbone_directory(const sn_backbone *b) { return b->directory; }
+const char *sn_backbone_architecture(const sn_backbone *b) { return sn_page_architecture(b->config); }
 const sn_page_config *sn_backbone_config(const sn_backbone *b) { return &b->c; }
 int sn_backbone_layers(const sn_backbone *b) { return b->layers; }
 int sn_backbone_layer(const sn_backbone *b, int i) { return i >= b->first && i < b->end ? b->layer[i - b->first] : -1; }
@@ -44,6 +45,12 @@ static sn_status check_kind(const sn_page *page, enum sn_modality modality) {
     SN_FAIL(SN_ERR_USAGE, "a %s has no published encoder", sn_modality_name(modality));
 }
 
+static sn_status check_writer(const sn_backbone *b) {
+    const char *architecture = sn_page_architecture(b->config);
+    if (sn_page_writes(b->page, architecture)) return SN_OK;
+    SN_FAIL(SN_ERR_USAGE, "a model of type %s%s%s does not write texts", b->page->model_type, *architecture ? ", " : "", architecture);
+}
+
 static sn_status read_config(sn_backbone *b) {
     char *path = NULL;
     sn_status status = sn_file_find(b->directory, "config.json", &path);
@@ -51,7 +58,7 @@ static sn_status read_config(sn_backbone *b) {
     if (status == SN_OK) status = sn_json_read(path, &b->config);
     if (status == SN_OK && !json_is_object(b->config)) status = sn_fail(SN_ERR_FORMAT, "config.json is not an object");
     if (status == SN_OK) status = sn_page_find_for(b->config, &b->page);
-    if (status == SN_OK) status = check_kind(b->page, b->modality);
+    if (status == SN_OK) status = b->modality == SN_MOD_WRITER ? check_writer(b) : check_kind(b->page, b->modality);
     if (status == SN_OK) status = sn_page_read(b->page, b->config, &b->c);
     if (status != SN_OK && path) {
         (void)sn_fail_in("%s", b->directory);

@@ -17,6 +17,7 @@ typedef struct sn_backbone sn_backbone;
 sn_status sn_backbone_open(const char *directory, enum sn_modality modality, bool whole, sn_backbone **out);
 void sn_backbone_free(sn_backbone *b);
 const char *sn_backbone_directory(const sn_backbone *b);
+const char *sn_backbone_architecture(const sn_backbone *b); /* "GPT2LMHeadModel"; "" when config.json says none */
 const sn_page_config *sn_backbone_config(const sn_backbone *b);
 /* A hash of its config and of every weight, to know it again. */
 uint64_t sn_backbone_hash(sn_backbone *b);

@@ -57,15 +57,22 @@ static void assign(sn_backbone *b, const sn_graph *g, const bool *seen, int firs
     }
 }
 
-/* Hidden state i of this kind of input; SN_NO_NODE behind the last. */
+/* Hidden state i of this kind of input; SN_NO_NODE behind the last. A writer's are its encoder's, then its decoder's. */
 static sn_node hidden_state(const sn_page_out *out, enum sn_modality modality, int i) {
-    static const char *const names[] = {"hidden_states", "encoder_hidden_states", "text_hidden_states", "vision_hidden_states"};
-    char name[40];
-    for (int k = 0; k < 4; k++) {
-        if ((k == 2 && modality != SN_MOD_TEXT) || (k == 3 && modality != SN_MOD_IMAGE)) continue;
-        (void)snprintf(name, sizeof name, "%s.%d", names[k], i);
-        sn_node node = sn_page_get(out, name);
-        if (node.id >= 0) return node;
+    static const struct { const char *name; unsigned of; } lists[] = {
+        {"hidden_states", ~0u}, {"encoder_hidden_states", ~0u}, {"text_hidden_states", SN_MOD_TEXT},
+        {"vision_hidden_states", SN_MOD_IMAGE}, {"decoder_hidden_states", SN_MOD_WRITER}};
+    char name[48];
+    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++) {
+        int n = 0;
+        if (!(lists[k].of & modality)) continue;
+        for (;; n++) {
+            (void)snprintf(name, sizeof name, "%s.%d", lists[k].name, n);
+            sn_node node = sn_page_get(out, name);
+            if (node.id < 0) break;
+            if (n == i) return node;
+        }
+        i -= n;
     }
     return SN_NO_NODE;
 }
@@ -99,30 +106,39 @@ static sn_status find_layers(sn_backbone *b, const sn_graph *g, const sn_page_ou
 
 /* ---- the graph ---- */
 
+bool sn_backbone_run(sn_backbone *b, sn_graph *g, const json_t *options, const char *architecture, const sn_page_in *in,
+                     bool encoder_alone, sn_page_out *out) {
+    sn_tuning t;
+    if (sn_tuning_read(options, &t) != SN_OK) return sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message()).id >= 0;
+    sn_page_build build = {.g = g, .c = &b->c, .in = in, .out = out, .architecture = architecture,
+                           .weights = sn_params_sealed(g->params) ? NULL : b->weights, .skip = g->scope_size ? g->scope_size + 1 : 0};
+    sn_lora lora = {t.lora_rank, (float)t.lora_alpha, (float)t.lora_dropout, t.lora_targets, build.skip, in->rows, &b->turned};
+    g->lora = sn_tuning_adapts(&t) ? &lora : NULL;
+    if (encoder_alone && b->page->encode) b->page->encode(&build);
+    else b->page->build(&build);
+    g->lora = NULL;
+    return g->failed == SN_OK;
+}
+
+sn_node sn_backbone_layers_of(sn_backbone *b, sn_graph *g, const sn_page_out *out, sn_node y, int first) {
+    if (y.id < 0 || sn_params_sealed(g->params) || find_layers(b, g, out, y, first) == SN_OK) return y;
+    return sn_graph_fail(g, SN_ERR_MEMORY, "out of memory");
+}
+
 sn_node sn_backbone_build(sn_backbone *b, sn_graph *g, const json_t *options, const sn_encoder_input *e) {
     const char *how;
-    sn_tuning t;
-    bool open = !sn_params_sealed(g->params);
     int first = sn_params_count(g->params);
-    if (sn_json_string(options, "pooling", "auto", &how) != SN_OK || sn_tuning_read(options, &t) != SN_OK)
-        return sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message());
+    if (sn_json_string(options, "pooling", "auto", &how) != SN_OK) return sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message());
     sn_page_out *out = sn_alloc(1, sizeof *out);
     if (!out) return sn_graph_fail(g, SN_ERR_MEMORY, "out of memory");
     sn_page_in in = sn_page_in_none();
-    sn_page_build build = {.g = g, .c = &b->c, .in = &in, .out = out, .architecture = "", .weights = open ? b->weights : NULL,
-                           .skip = g->scope_size ? g->scope_size + 1 : 0};
-    sn_lora lora = {t.lora_rank, (float)t.lora_alpha, (float)t.lora_dropout, t.lora_targets, build.skip, e->rows, &b->turned};
-    g->lora = sn_tuning_adapts(&t) ? &lora : NULL;
     in.rows = e->rows;
     if (e->modality == SN_MOD_TEXT) in.ids = e->x, in.mask = e->lengths[0];
     if (e->modality == SN_MOD_IMAGE) in.pixels = e->x;
     if (e->modality == SN_MOD_AUDIO) in.sound = e->x;
-    if (b->page->encode && e->modality != SN_MOD_TEXT) b->page->encode(&build);
-    else b->page->build(&build);
-    g->lora = NULL;
-    sn_node y = g->failed == SN_OK ? pool(b, g, how, out, e) : SN_NO_NODE;
+    sn_node y = sn_backbone_run(b, g, options, "", &in, e->modality != SN_MOD_TEXT, out) ? pool(b, g, how, out, e) : SN_NO_NODE;
     if (y.id >= 0 && sn_shape_at(g, y).rank != 2) y = sn_graph_fail(g, SN_ERR_UNSUPPORTED, "a model of type %s gives no vector", b->page->model_type);
-    if (y.id >= 0 && open && find_layers(b, g, out, y, first) != SN_OK) y = sn_graph_fail(g, SN_ERR_MEMORY, "out of memory");
+    y = sn_backbone_layers_of(b, g, out, y, first);
     sn_free(out);
     return y;
 }

@@ -31,4 +31,10 @@ struct sn_backbone {
     uint64_t hash;
     bool turned;           /* adapted matrices lie [in, out] */
 };
+
+/* The page's network on these inputs, with adapters if the options ask for them; false where the graph has failed. While
+ * the store is open, sn_backbone_layers_of then finds out which parameters `y` needs, and to which layer they belong. */
+bool sn_backbone_run(sn_backbone *b, sn_graph *g, const json_t *options, const char *architecture, const sn_page_in *in,
+                     bool encoder_alone, sn_page_out *out);
+sn_node sn_backbone_layers_of(sn_backbone *b, sn_graph *g, const sn_page_out *out, sn_node y, int first);
 #endif

@@ -19,7 +19,10 @@ static const struct {
 enum { ROWS = sizeof table / sizeof *table };
 
 const char *sn_modality_name(enum sn_modality modality) {
-    return modality == SN_MOD_IMAGE ? "image" : modality == SN_MOD_AUDIO ? "audio" : modality == SN_MOD_TEXT ? "text" : "table";
+    static const char *const names[] = {"image", "audio", "text", "table", "writer"};
+    int k = 0;
+    while (modality >> k > 1) k++;
+    return names[k];
 }
 
 const sn_encoder *sn_encoder_default(enum sn_modality modality) {

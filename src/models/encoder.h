@@ -1,14 +1,17 @@
 /* encoder.h: what turns one modality into a vector. Rows are a table (encoders.def), one file each.
  *
  *   image [N,H,W,C]  |  audio [N,T,M] + lengths  |  text ids [N,T] + lengths  |  table numbers [N,n] + ids [N,m]
- *                                      ->  [N, width] */
+ *                                      ->  [N, width]
+ *
+ * What a published model that writes reads is a modality of its own, "writer": all inputs and the text itself, of which
+ * it makes one number a row, the loss of that text [N,1] (backbone_writer.c). */
 #ifndef SN_ENCODER_H
 #define SN_ENCODER_H
 #include <jansson.h>
 
 #include "nn/layers.h"
 
-enum sn_modality { SN_MOD_IMAGE = 1, SN_MOD_AUDIO = 2, SN_MOD_TEXT = 4, SN_MOD_TABLE = 8 };
+enum sn_modality { SN_MOD_IMAGE = 1, SN_MOD_AUDIO = 2, SN_MOD_TEXT = 4, SN_MOD_TABLE = 8, SN_MOD_WRITER = 16 };
 
 typedef struct sn_encoder_input {
     enum sn_modality modality;
@@ -18,6 +21,7 @@ typedef struct sn_encoder_input {
     const int64_t *category_sizes;  /* m sizes, "unknown" included */
     int n_categories;
     int64_t vocabulary;             /* text */
+    sn_node pixels, sound, target, labels; /* writer: beside x, a question; what the decoder reads and is to say next */
     sn_node rows;                   /* int64 [N]: row ids, for dropout */
     struct sn_backbone *backbone;   /* "pretrained": the published model; else NULL */
 } sn_encoder_input;

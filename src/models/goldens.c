@@ -174,6 +174,22 @@ static sn_status read_places(const sn_tensor_view *v, const char *name, int64_t 
     return SN_OK;
 }
 
+/* Of the sequences among the part's arrays, by their shapes in the file. */
+static sn_status read_steps(const sn_model *m, const sn_part *part, const sn_safetensors *file, int64_t *steps) {
+    const sn_tensor_view *v;
+    sn_type types[SN_FEATURE_ARRAYS];
+    sn_shape shapes[SN_FEATURE_ARRAYS];
+    int n = sn_part_types(m, part, 1, 1, types);
+    for (int k = 0; k < n; k++) {
+        SN_TRY(find_tensor(file, "inputs", part->name, k, &v));
+        shapes[k] = v ? v->type.shape : (sn_shape){.rank = 0};
+        if (shapes[k].rank > 1 && (shapes[k].dim[1] < 1 || shapes[k].dim[1] >= 1 << SN_STEPS_BITS))
+            SN_FAIL(SN_ERR_SHAPE, "the goldens of \"%s\" have %lld steps", part->name, (long long)shapes[k].dim[1]);
+    }
+    *steps = sn_part_steps(m, part, shapes, n);
+    return SN_OK;
+}
+
 static sn_status read_part(const sn_model *m, int index, const sn_safetensors *file, sn_batch *b) {
     const sn_part *part = &m->parts[index];
     sn_batch_part *to = &b->parts[index];
@@ -182,11 +198,7 @@ static sn_status read_part(const sn_model *m, int index, const sn_safetensors *f
     SN_TRY(find_tensor(file, "at", part->name, -1, &v));
     if (!v) return SN_OK; /* absent in all rows */
     SN_TRY(read_places(v, part->name, b->n, to));
-    if (part->modality != SN_MOD_TABLE && m->inputs[part->features[0]]->row->sequence) {
-        SN_TRY(find_tensor(file, "inputs", part->name, 0, &v));
-        to->steps = v && v->type.shape.rank >= 2 ? v->type.shape.dim[1] : 0;
-        if (to->steps < 1 || to->steps % 2) SN_FAIL(SN_ERR_SHAPE, "the goldens of \"%s\" have no even number of steps", part->name);
-    }
+    SN_TRY(read_steps(m, part, file, &to->steps));
     to->n_arrays = sn_part_types(m, part, to->present, to->steps, types);
     for (int k = 0; k < to->n_arrays; k++) {
         SN_TRY(find_tensor(file, "inputs", part->name, k, &v));

@@ -111,11 +111,12 @@ sn_part *sn_model_part(const sn_model *m, const char *name) {
 
 sn_status sn_model_form_parts(sn_model *m) {
     for (int i = 0; i < m->n_inputs; i++) {
-        enum sn_modality modality = sn_modality_of(m->inputs[i]->row->kind);
+        enum sn_modality modality = m->writes ? SN_MOD_WRITER : sn_modality_of(m->inputs[i]->row->kind);
+        bool shared = modality == SN_MOD_TABLE || modality == SN_MOD_WRITER;
         sn_part *part = NULL;
-        for (int k = 0; modality == SN_MOD_TABLE && k < m->n_parts; k++)
-            if (m->parts[k].modality == SN_MOD_TABLE) part = &m->parts[k];
-        if (!part) SN_TRY(new_part(m, modality == SN_MOD_TABLE ? "table" : m->inputs[i]->name, modality, &part));
+        for (int k = 0; shared && k < m->n_parts; k++)
+            if (m->parts[k].modality == modality) part = &m->parts[k];
+        if (!part) SN_TRY(new_part(m, shared ? sn_modality_name(modality) : m->inputs[i]->name, modality, &part));
         SN_TRY(add_feature_to(part, i));
     }
     if (!m->n_parts) SN_FAIL(SN_ERR_USAGE, "the model has no input");
@@ -143,8 +144,36 @@ static void count_table(const sn_model *m, const sn_part *part, int64_t *numbers
         *(m->inputs[part->features[k]]->row->kind == SN_KIND_NUMBER ? numbers : categories) += 1;
 }
 
+bool sn_part_single(const sn_part *part) { return part->modality != SN_MOD_TABLE && part->modality != SN_MOD_WRITER; }
+
+/* The arrays of column after column; *room: how many there may be. */
+static int writer_types(const sn_model *m, const sn_part *part, int64_t rows, int64_t steps, sn_type types[SN_FEATURE_ARRAYS]) {
+    int n = 0;
+    for (int k = 0; k < part->n_features; k++) {
+        const sn_feature *f = m->inputs[part->features[k]];
+        sn_type own[SN_FEATURE_ARRAYS];
+        int more = f->row->types(f, rows, steps & ((1 << SN_STEPS_BITS) - 1), own);
+        for (int i = 0; i < more && n < SN_FEATURE_ARRAYS; i++) types[n++] = own[i];
+        if (f->row->sequence) steps >>= SN_STEPS_BITS;
+    }
+    return n;
+}
+
+int64_t sn_part_steps(const sn_model *m, const sn_part *part, const sn_shape *shapes, int n) {
+    int64_t steps = 0;
+    int at = 0, sequences = 0;
+    for (int k = 0; part->modality != SN_MOD_TABLE && k < part->n_features && at < n; k++) {
+        const sn_feature *f = m->inputs[part->features[k]];
+        sn_type own[SN_FEATURE_ARRAYS];
+        if (f->row->sequence) steps |= (shapes[at].rank > 1 ? shapes[at].dim[1] : 0) << SN_STEPS_BITS * sequences++;
+        at += f->row->types(f, 1, 1, own);
+    }
+    return steps;
+}
+
 int sn_part_types(const sn_model *m, const sn_part *part, int64_t rows, int64_t steps, sn_type types[SN_FEATURE_ARRAYS]) {
     const sn_feature *f = m->inputs[part->features[0]];
+    if (part->modality == SN_MOD_WRITER) return writer_types(m, part, rows, steps, types);
     if (part->modality != SN_MOD_TABLE) return f->row->types(f, rows, steps, types);
     int64_t numbers, categories;
     int n = 0;
@@ -178,9 +207,26 @@ static sn_status collate_table(const sn_model *m, const sn_part *part, const sn_
     return SN_OK;
 }
 
+static sn_status collate_writer(const sn_model *m, const sn_part *part, const sn_sample *const *const *samples, int64_t rows,
+                                sn_array *arrays) {
+    int n = 0;
+    for (int k = 0; k < part->n_features; k++) {
+        const sn_feature *f = m->inputs[part->features[k]];
+        sn_array own[SN_FEATURE_ARRAYS] = {0};
+        sn_status status = f->row->collate(f, samples[k], rows, own);
+        for (int i = 0; i < SN_FEATURE_ARRAYS; i++) {
+            if (own[i].data && status == SN_OK && n < SN_FEATURE_ARRAYS) arrays[n++] = own[i];
+            else sn_array_free(&own[i]);
+        }
+        SN_TRY(status);
+    }
+    return SN_OK;
+}
+
 sn_status sn_part_collate(const sn_model *m, const sn_part *part, const sn_sample *const *const *samples, int64_t rows,
                           sn_array arrays[SN_FEATURE_ARRAYS]) {
     if (part->modality == SN_MOD_TABLE) return collate_table(m, part, samples, rows, arrays);
+    if (part->modality == SN_MOD_WRITER) return collate_writer(m, part, samples, rows, arrays);
     const sn_feature *f = m->inputs[part->features[0]];
     return f->row->collate(f, samples[0], rows, arrays);
 }

@@ -1,7 +1,8 @@
 /* model.h: a multimodal model: features -> encoders -> fusion -> tasks, over one parameter store.
  *
  * A part is one modality: a media or text column by itself, or all number, category and binary inputs together
- * ("table"). Each part's encoder is its own program; fusion and tasks together are the joint program. */
+ * ("table"). Each part's encoder is its own program; fusion and tasks together are the joint program. A model that
+ * `writes` has one part, all inputs and the text itself ("writer"), which a published model reads as a whole. */
 #ifndef SN_MODEL_H
 #define SN_MODEL_H
 #include <pthread.h>
@@ -41,6 +42,7 @@ typedef struct sn_program_slot {
 
 struct sn_model {
     int n_inputs, n_parts, n_targets;
+    bool writes;      /* set before its parts are formed */
     sn_feature **inputs;
     sn_part *parts;
     sn_target *targets;
@@ -75,9 +77,15 @@ sn_status sn_model_declare(sn_model *m);
 /* Precision "auto" or "f32" on this processor: sets bf16, isa. */
 sn_status sn_model_set_precision(sn_model *m, const char *precision);
 
-/* Types of a part's arrays for `rows` rows; gives how many (0..SN_FEATURE_ARRAYS). */
+/* Does the part have one column only, and is it not a writer? */
+bool sn_part_single(const sn_part *part);
+/* Types of a part's arrays for `rows` rows; gives how many (0..SN_FEATURE_ARRAYS). `steps`: of a sequence; of a writer's
+ * sequences in their order, each SN_STEPS_BITS bits. */
+enum { SN_STEPS_BITS = 21 };
 int sn_part_types(const sn_model *m, const sn_part *part, int64_t rows, int64_t steps, sn_type types[SN_FEATURE_ARRAYS]);
 /* samples[k][i]: input feature k of the part, row i (NULL: absent, only in the table). */
+/* The steps of arrays of these shapes [n]. */
+int64_t sn_part_steps(const sn_model *m, const sn_part *part, const sn_shape *shapes, int n);
 sn_status sn_part_collate(const sn_model *m, const sn_part *part, const sn_sample *const *const *samples, int64_t rows,
                           sn_array arrays[SN_FEATURE_ARRAYS]);
 

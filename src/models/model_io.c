@@ -29,7 +29,7 @@ static json_t *typed(const char *name, const json_t *options) {
 
 static const sn_part *part_of(const sn_model *m, int input) {
     for (int p = 0; p < m->n_parts; p++)
-        if (m->parts[p].modality != SN_MOD_TABLE && m->parts[p].features[0] == input) return &m->parts[p];
+        if (sn_part_single(&m->parts[p]) && m->parts[p].features[0] == input) return &m->parts[p];
     return NULL;
 }
 
@@ -45,8 +45,8 @@ static sn_status add_inputs(const sn_model *m, json_t *root) {
     }
     for (int p = 0; p < m->n_parts; p++) {
         const sn_part *part = &m->parts[p];
-        if (part->modality != SN_MOD_TABLE) continue;
-        if (json_object_set_new(root, "table", json_pack("{s:o}", "encoder", typed(part->encoder->name, part->options))))
+        if (sn_part_single(part)) continue;
+        if (json_object_set_new(root, part->name, json_pack("{s:o}", "encoder", typed(part->encoder->name, part->options))))
             return no_memory();
     }
     return SN_OK;
@@ -162,6 +162,7 @@ static sn_status read_inputs(sn_model *m, const json_t *root, const char *direct
     static const char *const keys[] = {"name", "type", "preprocessing", "encoder", NULL};
     json_t *list;
     SN_TRY(need_list(root, "input_features", &list));
+    m->writes = json_object_get(root, "writer") != NULL;
     for (size_t i = 0; i < json_array_size(list); i++) {
         sn_feature *f;
         if (read_feature(json_array_get(list, i), keys, directory, &f) != SN_OK) return sn_fail_in("\"input_features\"[%zu]", i);
@@ -192,16 +193,22 @@ static sn_status read_encoder(sn_part *part, const json_t *owner, const char *di
     json_decref(part->options);
     part->options = options;
     SN_TRY(sn_encoder_find(name, part->modality, &part->encoder));
-    return part->encoder == &sn_encoder_pretrained ? read_backbone(part, directory) : SN_OK;
+    return part->encoder == &sn_encoder_pretrained || part->modality == SN_MOD_WRITER ? read_backbone(part, directory) : SN_OK;
 }
 
 /* A published model reads what its own processor prepared, and nothing else does. */
 static sn_status check_processor(const sn_model *m, const sn_part *part) {
-    const char *place = json_string_value(json_object_get(m->inputs[part->features[0]]->options, "processor"));
     const char *own = json_string_value(json_object_get(part->options, "directory"));
-    if (part->modality == SN_MOD_TABLE || (!place && !part->backbone) || (place && part->backbone && own && !strcmp(place, own))) return SN_OK;
-    SN_FAIL(SN_ERR_FORMAT, "the encoder \"%s\" does not read what the processor \"%s\" prepares", part->backbone ? own : part->encoder->name,
-            place ? place : "of no model");
+    for (int k = 0; part->modality != SN_MOD_TABLE && k < part->n_features; k++) {
+        const char *place = json_string_value(json_object_get(m->inputs[part->features[k]]->options, "processor"));
+        if ((!place && !part->backbone) || (place && part->backbone && own && !strcmp(place, own))) continue;
+        SN_FAIL(SN_ERR_FORMAT, "the encoder \"%s\" does not read what the processor \"%s\" prepares", part->backbone ? own : part->encoder->name,
+                place ? place : "of no model");
+    }
+    if (part->modality != SN_MOD_WRITER) return SN_OK;
+    const sn_feature *last = m->inputs[part->features[part->n_features - 1]];
+    if (!sn_feature_written(last)) SN_FAIL(SN_ERR_FORMAT, "the last input must be the text that is written; \"%s\" is not", last->name);
+    return SN_OK;
 }
 
 static sn_status read_encoders(sn_model *m, const json_t *root, const char *directory) {
@@ -210,23 +217,23 @@ static sn_status read_encoders(sn_model *m, const json_t *root, const char *dire
     for (int p = 0; p < m->n_parts; p++) {
         sn_part *part = &m->parts[p];
         json_t *owner = json_array_get(list, (size_t)part->features[0]);
-        if (part->modality == SN_MOD_TABLE) {
-            SN_TRY(sn_json_object(root, "table", &owner));
-            if (!owner) SN_FAIL(SN_ERR_FORMAT, "\"table\" is missing: number, category and binary inputs need its encoder");
-            SN_TRY(sn_json_known_keys(owner, "\"table\"", keys));
+        if (!sn_part_single(part)) {
+            SN_TRY(sn_json_object(root, part->name, &owner));
+            if (!owner) SN_FAIL(SN_ERR_FORMAT, "\"%s\" is missing: number, category and binary inputs need its encoder", part->name);
+            SN_TRY(sn_json_known_keys(owner, part->name, keys));
         }
         if (read_encoder(part, owner, directory) != SN_OK || check_processor(m, part) != SN_OK) return sn_fail_in("\"%s\"", part->name);
     }
     return SN_OK;
 }
 
-static sn_status read_target(sn_model *m, const json_t *item) {
+static sn_status read_target(sn_model *m, const json_t *item, const char *directory) {
     static const char *const keys[] = {"name", "type", "task", "preprocessing", "loss", NULL};
     const char *task_name;
     const sn_task *task;
     json_t *loss;
     sn_feature *f;
-    SN_TRY(read_feature(item, keys, NULL, &f));
+    SN_TRY(read_feature(item, keys, directory, &f));
     sn_status status = sn_json_string(item, "task", NULL, &task_name);
     if (status == SN_OK) status = sn_task_find(task_name, f->row->kind, &task);
     if (status == SN_OK) status = sn_json_object(item, "loss", &loss);
@@ -238,11 +245,11 @@ static sn_status read_target(sn_model *m, const json_t *item) {
     return status;
 }
 
-static sn_status read_targets(sn_model *m, const json_t *root) {
+static sn_status read_targets(sn_model *m, const json_t *root, const char *directory) {
     json_t *list;
     SN_TRY(need_list(root, "output_features", &list));
     for (size_t i = 0; i < json_array_size(list); i++)
-        if (read_target(m, json_array_get(list, i)) != SN_OK) return sn_fail_in("\"output_features\"[%zu]", i);
+        if (read_target(m, json_array_get(list, i), directory) != SN_OK) return sn_fail_in("\"output_features\"[%zu]", i);
     return SN_OK;
 }
 
@@ -274,7 +281,7 @@ static sn_status read_recipe(sn_model *m, const json_t *root) {
 }
 
 static sn_status check_head(const json_t *root) {
-    static const char *const keys[] = {"model_type", "schema", "input_features", "table", "combiner", "output_features",
+    static const char *const keys[] = {"model_type", "schema", "input_features", "table", "writer", "combiner", "output_features",
                                        "recipe", "trained", "goldens", NULL};
     const char *type;
     int64_t schema;
@@ -298,7 +305,7 @@ static sn_status build(const json_t *config, const char *name, const char *direc
     if (status == SN_OK) status = read_inputs(m, config, directory);
     if (status == SN_OK) status = read_encoders(m, config, directory);
     if (status == SN_OK) status = read_fusion(m, config);
-    if (status == SN_OK) status = read_targets(m, config);
+    if (status == SN_OK) status = read_targets(m, config, directory);
     if (status == SN_OK) status = sn_model_declare(m);
     if (status == SN_OK) {
         *out = m;

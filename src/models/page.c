@@ -33,6 +33,28 @@ static bool is_timm(const sn_page *page, const char *architecture) {
     return false;
 }
 
+static bool ends_with(const char *architecture, const char *ending) {
+    size_t n = strlen(architecture), m = strlen(ending);
+    return n >= m && !strcmp(architecture + n - m, ending);
+}
+
+static bool ends_so(const char *architecture, const char *const *endings) {
+    for (; *endings; endings++)
+        if (ends_with(architecture, *endings)) return true;
+    return false;
+}
+
+const char *sn_page_architecture(const json_t *config) {
+    const json_t *first = json_array_get(json_object_get(config, "architectures"), 0);
+    return json_is_string(first) ? json_string_value(first) : "";
+}
+
+bool sn_page_writes(const sn_page *page, const char *architecture) {
+    return page->decode && (!page->writers || ends_so(architecture, page->writers));
+}
+
+bool sn_page_answers(const sn_page *page, const char *architecture) { return page->questions && ends_so(architecture, page->questions); }
+
 sn_status sn_page_find_for(const json_t *json, const sn_page **out) {
     const char *type, *architecture;
     SN_TRY(sn_json_string(json, "model_type", NULL, &type));
@@ -203,10 +225,7 @@ int64_t sn_page_longest(const sn_page_config *c) {
     return side->page->longest ? side->page->longest(side) : side->positions;
 }
 
-bool sn_page_is(const sn_page_build *b, const char *ending) {
-    size_t n = strlen(b->architecture), m = strlen(ending);
-    return n >= m && !strcmp(b->architecture + n - m, ending);
-}
+bool sn_page_is(const sn_page_build *b, const char *ending) { return ends_with(b->architecture, ending); }
 
 bool sn_page_has(const sn_page_build *b, const char *name, bool fallback) {
     char full[384];

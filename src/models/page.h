@@ -136,6 +136,12 @@ typedef struct sn_page {
     const char *const *timm; /* beginnings of timm's "architecture" that this page builds; NULL-terminated or NULL */
 } sn_page;
 
+/* The name of the class in config.json, "BertForMaskedLM"; "" where it says none. */
+const char *sn_page_architecture(const json_t *config);
+/* Does a model of this class generate text? Does it answer questions about what it sees? */
+bool sn_page_writes(const sn_page *page, const char *architecture);
+bool sn_page_answers(const sn_page *page, const char *architecture);
+
 /* Row for a config.json: by its "model_type", or by timm's "architecture". */
 sn_status sn_page_find_for(const json_t *json, const sn_page **out);
 /* The configuration of bare weights, by the first row that recognises them; NULL where none does. */

@@ -35,14 +35,8 @@ void sn_pretrained_free(sn_pretrained *m) {
 
 const char *sn_pretrained_architecture(const sn_pretrained *m) { return m->architecture; }
 
-static bool ends_so(const sn_pretrained *m, const char *const *endings) {
-    size_t n = strlen(m->architecture), k;
-    for (; *endings; endings++)
-        if ((k = strlen(*endings)) <= n && !strcmp(m->architecture + n - k, *endings)) return true;
-    return false;
-}
-bool sn_pretrained_writes(const sn_pretrained *m) { return m->page->decode && (!m->page->writers || ends_so(m, m->page->writers)); }
-bool sn_pretrained_answers(const sn_pretrained *m) { return m->page->questions && ends_so(m, m->page->questions); }
+bool sn_pretrained_writes(const sn_pretrained *m) { return sn_page_writes(m->page, m->architecture); }
+bool sn_pretrained_answers(const sn_pretrained *m) { return sn_page_answers(m->page, m->architecture); }
 
 int sn_pretrained_threads(const sn_pretrained *m) { return m->threads; }
 const sn_page *sn_pretrained_page(const sn_pretrained *m) { return m->page; }
@@ -161,10 +155,9 @@ sn_status sn_pretrained_compile(const sn_pretrained *m, sn_graph *g, int n, cons
 /* ---- opening ---- */
 
 static sn_status read_config(sn_pretrained *m) {
-    const json_t *first = json_array_get(json_object_get(m->config, "architectures"), 0);
     if (!json_is_object(m->config)) SN_FAIL(SN_ERR_FORMAT, "config.json is not an object");
     SN_TRY(sn_page_find_for(m->config, &m->page));
-    m->architecture = sn_strdup(json_is_string(first) ? json_string_value(first) : "");
+    m->architecture = sn_strdup(sn_page_architecture(m->config));
     return m->architecture ? sn_page_read(m->page, m->config, &m->c) : SN_ERR_MEMORY;
 }
 

@@ -36,28 +36,53 @@ static sn_status out(draft *d, sn_node node) {
 
 /* ---- graphs ---- */
 
+enum { MOST_CATEGORIES = 1024 };
+
+static void table_input(sn_graph *g, const sn_model *m, const sn_part *part, const sn_node *arrays, int n, int64_t *sizes, sn_encoder_input *in) {
+    int k = 0;
+    if (sn_type_of(g, arrays[0]).dtype == SN_F32) in->x = arrays[k++];
+    if (k < n) in->categories = arrays[k];
+    in->category_sizes = sizes;
+    for (int i = 0; i < part->n_features; i++) {
+        const sn_feature *f = m->inputs[part->features[i]];
+        if (f->row->kind == SN_KIND_NUMBER) continue;
+        if (in->n_categories == MOST_CATEGORIES) (void)sn_graph_fail(g, SN_ERR_UNSUPPORTED, "more than %d category columns", MOST_CATEGORIES);
+        else sizes[in->n_categories++] = sn_feature_classes(f) + 1;
+    }
+}
+
+/* Column after column; the text to be written is the last. */
+static void writer_input(sn_graph *g, const sn_model *m, const sn_part *part, const sn_node *arrays, int n, sn_encoder_input *in) {
+    for (int i = 0, k = 0; i < part->n_features; i++) {
+        const sn_feature *f = m->inputs[part->features[i]];
+        sn_type own[SN_FEATURE_ARRAYS];
+        int more = f->row->types(f, 1, 1, own);
+        if (k + more > n) { /* a file that says more than there is room for */
+            (void)sn_graph_fail(g, SN_ERR_UNSUPPORTED, "a writer reads so many columns only");
+            return;
+        }
+        if (f->row->kind == SN_KIND_IMAGE) in->pixels = arrays[k];
+        else if (f->row->kind == SN_KIND_AUDIO) in->sound = arrays[k];
+        else if (i + 1 == part->n_features) in->target = arrays[k], in->labels = arrays[k + 1];
+        else in->x = arrays[k], in->lengths[0] = arrays[k + 1];
+        k += more;
+    }
+}
+
 static sn_node build_part(sn_graph *g, const sn_model *m, const sn_part *part, int64_t rows, int64_t steps) {
     sn_type types[SN_FEATURE_ARRAYS];
-    int n = sn_part_types(m, part, rows, steps, types), k = 0;
-    sn_node arrays[SN_FEATURE_ARRAYS];
-    int64_t sizes[1024];
+    int n = sn_part_types(m, part, rows, steps, types);
+    sn_node arrays[SN_FEATURE_ARRAYS], none = SN_NO_NODE;
+    int64_t sizes[MOST_CATEGORIES];
     for (int i = 0; i < n; i++) arrays[i] = sn_input(g, types[i].dtype, types[i].shape);
-    sn_encoder_input in = {.modality = part->modality, .x = SN_NO_NODE, .categories = SN_NO_NODE, .category_sizes = sizes,
-                           .lengths = {SN_NO_NODE, SN_NO_NODE, SN_NO_NODE, SN_NO_NODE}, .backbone = part->backbone};
-    if (part->modality == SN_MOD_TABLE) {
-        if (types[0].dtype == SN_F32) in.x = arrays[k++];
-        if (k < n) in.categories = arrays[k];
-        for (int i = 0; i < part->n_features; i++) {
-            const sn_feature *f = m->inputs[part->features[i]];
-            if (f->row->kind == SN_KIND_NUMBER) continue;
-            if (in.n_categories == 1024) return sn_graph_fail(g, SN_ERR_UNSUPPORTED, "more than 1024 category columns");
-            sizes[in.n_categories++] = sn_feature_classes(f) + 1;
-        }
-    } else {
+    sn_encoder_input in = {.modality = part->modality, .x = none, .categories = none, .pixels = none, .sound = none, .target = none,
+                           .labels = none, .lengths = {none, none, none, none}, .backbone = part->backbone};
+    if (part->modality == SN_MOD_TABLE) table_input(g, m, part, arrays, n, sizes, &in);
+    else if (part->modality == SN_MOD_WRITER) writer_input(g, m, part, arrays, n, &in);
+    else {
         in.x = arrays[0];
         for (int i = 1; i < n; i++) in.lengths[i - 1] = arrays[i];
-        const sn_feature *f = m->inputs[part->features[0]];
-        if (part->modality == SN_MOD_TEXT) in.vocabulary = sn_feature_vocabulary(f);
+        if (part->modality == SN_MOD_TEXT) in.vocabulary = sn_feature_vocabulary(m->inputs[part->features[0]]);
     }
     in.rows = sn_input(g, SN_I64, SN_SHAPE(rows));
     sn_scope_push(g, "encoders");
@@ -192,7 +217,7 @@ sn_status sn_model_declare(sn_model *m) {
         sn_part *part = &m->parts[i];
         SN_TRY(sn_json_known_keys(part->options, part->name, part->encoder->keys));
         part->first_param = part->end_param = sn_params_count(m->params);
-        status = draft_part(m, i, 1, part->backbone ? 2 : 16, false, &d);
+        status = draft_part(m, i, 1, part->modality == SN_MOD_WRITER ? 2 | 2 << SN_STEPS_BITS : part->backbone ? 2 : 16, false, &d);
         part->end_param = sn_params_count(m->params);
         if (part->backbone) sn_backbone_place(part->backbone, part->first_param, part->end_param, strlen("encoders..") + strlen(part->name));
         if (status == SN_OK) part->width = sn_dim(d.g, d.outputs[0], 1);

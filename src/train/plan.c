@@ -9,7 +9,7 @@
 #include "train/plan_internal.h"
 
 const char *const sn_config_keys[] = {
-    "targets", "inputs", "exclude", "types", "encoders", "tasks", "image_encoder", "text_encoder", "audio_encoder", "fusion",
+    "model", "language", "max_length", "targets", "inputs", "exclude", "types", "encoders", "tasks", "image_encoder", "text_encoder", "audio_encoder", "fusion",
     "image_tune", "text_tune", "audio_tune", SN_TUNING_KEYS,
     "preset", "split_column", "group_column", "skip_broken", "output", "overwrite", "threads", "precision", "seed", "epochs",
     "batch_size", "learning_rate", "compare_solo", "input_features", "combiner", "output_features", "preprocessing", "trainer",
@@ -92,13 +92,13 @@ static sn_status check_types_keys(sn_planner *p) {
 }
 
 /* Inputs where the config names none: every column that can be learned from. */
-static void choose_inputs(sn_planner *p, const bool *excluded) {
+static void choose_inputs(sn_planner *p) {
     json_t *notes = p->plan->notes;
     int64_t rows = sn_table_rows(p->table);
     for (int c = 0; c < p->n_columns; c++) {
         const char *name = sn_table_column_name(p->table, c);
         const sn_column_guess *g = &p->guesses[c];
-        if (p->is_target[c] || excluded[c] || c == p->split_column || c == p->group_column) continue;
+        if (p->is_target[c] || p->is_excluded[c] || c == p->split_column || c == p->group_column) continue;
         if (!sn_feature_kinds[p->kinds[c]]) sn_note(notes, "column \"%s\" is left out: kind %s cannot be learned from yet", name, sn_kind_name(p->kinds[c]));
         else if (g->missing == rows) sn_note(notes, "column \"%s\" is left out: it is empty", name);
         else if (g->distinct <= 1 && g->missing == 0) sn_note(notes, "column \"%s\" is left out: it has one value only", name);
@@ -110,8 +110,6 @@ static void choose_inputs(sn_planner *p, const bool *excluded) {
 }
 
 static sn_status choose_roles(sn_planner *p) {
-    bool *excluded = sn_alloc((size_t)p->n_columns, sizeof *excluded);
-    if (!excluded) return SN_ERR_MEMORY;
     int targets = 0, more = 0, inputs = 0, more_inputs = 0, n;
     sn_status status = SN_OK;
     for (int c = 0; status == SN_OK && c < p->n_columns; c++) status = kind_of_column(p, c);
@@ -121,11 +119,11 @@ static sn_status choose_roles(sn_planner *p) {
     if (status == SN_OK && targets + more == 0) status = sn_fail(SN_ERR_USAGE, "no target: name the column to predict");
     if (status == SN_OK) status = mark_names(p, "inputs", p->is_input, &inputs);
     if (status == SN_OK) status = mark_names(p, "input_features", p->is_input, &more_inputs);
-    if (status == SN_OK) status = mark_names(p, "exclude", excluded, &n);
+    if (status == SN_OK) status = mark_names(p, "exclude", p->is_excluded, &n);
     if (status == SN_OK) status = named_column(p, "split_column", &p->split_column);
     if (status == SN_OK) status = named_column(p, "group_column", &p->group_column);
-    if (status == SN_OK && inputs + more_inputs == 0) choose_inputs(p, excluded);
-    sn_free(excluded);
+    if (status == SN_OK && p->writer) status = sn_plan_writer_roles(p, inputs + more_inputs > 0);
+    else if (status == SN_OK && inputs + more_inputs == 0) choose_inputs(p);
     for (int c = 0; status == SN_OK && c < p->n_columns; c++) {
         const char *name = sn_table_column_name(p->table, c);
         if (p->is_target[c] && p->is_input[c]) status = sn_fail(SN_ERR_USAGE, "column \"%s\" is both input and target", name);
@@ -197,13 +195,14 @@ static sn_status make_feature(sn_planner *p, int c, bool target, sn_feature **ou
     const char *name = sn_table_column_name(p->table, c);
     json_t *options;
     SN_TRY(preprocessing_of(p, sn_plan_block(p->config, target ? "output_features" : "input_features", name), p->kinds[c], &options));
-    sn_status status = target ? SN_OK : sn_plan_backbone(p, c, options);
+    sn_status status = p->writer ? sn_plan_writer_processor(p, c, options) : target ? SN_OK : sn_plan_backbone(p, c, options);
     if (status == SN_OK) status = sn_feature_create(name, p->kinds[c], options, out);
     json_decref(options);
     SN_TRY(status);
     (*out)->target = target;
     sn_fit_source source = {p->table, c, p->fit_rows, p->n_fit_rows};
-    if (p->backbones[c]) status = sn_feature_set_directory(*out, sn_backbone_directory(p->backbones[c]));
+    const sn_backbone *published = p->writer ? p->writer : p->backbones[c];
+    if (published) status = sn_feature_set_directory(*out, sn_backbone_directory(published));
     if (status == SN_OK) status = sn_feature_fit(*out, &source);
     if (status != SN_OK) {
         sn_feature_free(*out);
@@ -232,6 +231,12 @@ static sn_status add_features(sn_planner *p) {
         SN_TRY(make_feature(p, c, true, &f));
         SN_TRY(sn_model_add_target(p->plan->model, f, task, loss));
     }
+    for (int c = 0; p->writer && c < p->n_columns; c++) { /* what is to be written is read too */
+        sn_feature *f;
+        if (!p->is_target[c]) continue;
+        SN_TRY(make_feature(p, c, false, &f));
+        SN_TRY(sn_model_add_input(p->plan->model, f));
+    }
     return SN_OK;
 }
 
@@ -244,7 +249,7 @@ static sn_status choose_fusion(sn_planner *p) {
     SN_TRY(sn_json_object(p->config, "combiner", &block));
     if (block && json_object_update(m->fusion_options, block)) SN_FAIL(SN_ERR_MEMORY, "out of memory");
     SN_TRY(sn_json_string(block, "type", NULL, &name));
-    SN_TRY(sn_json_string(p->config, "fusion", name, &flag));
+    SN_TRY(sn_json_string(p->config, "fusion", m->writes ? "pass" : name, &flag));
     return sn_fusion_find(flag, &m->fusion);
 }
 
@@ -262,13 +267,15 @@ static sn_status choose_machine(sn_planner *p) {
 static sn_status run(sn_planner *p, bool own_valid) {
     SN_TRY(sn_json_known_keys(p->config, "config", sn_config_keys));
     SN_TRY(find_preset(p));
+    SN_TRY(sn_plan_writer(p));
     SN_TRY(choose_roles(p));
     SN_TRY(choose_split(p, own_valid));
     SN_TRY(sn_model_create(&p->plan->model));
     SN_TRY(choose_machine(p));
     SN_TRY(add_features(p));
+    p->plan->model->writes = p->writer != NULL;
     SN_TRY(sn_model_form_parts(p->plan->model));
-    SN_TRY(sn_plan_encoders(p));
+    SN_TRY(p->writer ? sn_plan_writer_part(p) : sn_plan_encoders(p));
     SN_TRY(choose_fusion(p));
     SN_TRY(sn_recipe_read(p->config, p->plan->split.trains, p->plan->model, &p->plan->recipe, p->plan->notes));
     SN_TRY(sn_model_declare(p->plan->model));
@@ -284,8 +291,9 @@ sn_status sn_plan_make(const json_t *config, const sn_table *table, const sn_tab
     p.kinds = sn_alloc(n, sizeof *p.kinds);
     p.is_target = sn_alloc(n, sizeof *p.is_target);
     p.is_input = sn_alloc(n, sizeof *p.is_input);
+    p.is_excluded = sn_alloc(n, sizeof *p.is_excluded);
     p.backbones = sn_alloc(n, sizeof(*p.backbones));
-    sn_status status = p.guesses && p.kinds && p.is_target && p.is_input && p.backbones && out->notes ? SN_OK : SN_ERR_MEMORY;
+    sn_status status = p.guesses && p.kinds && p.is_target && p.is_input && p.is_excluded && p.backbones && out->notes ? SN_OK : SN_ERR_MEMORY;
     if (status == SN_OK) status = run(&p, valid != NULL);
     json_decref((json_t *)(uintptr_t)p.preset);
     for (size_t c = 0; p.backbones && c < n; c++) sn_backbone_free(p.backbones[c]);
@@ -294,6 +302,8 @@ sn_status sn_plan_make(const json_t *config, const sn_table *table, const sn_tab
     sn_free(p.kinds);
     sn_free(p.is_target);
     sn_free(p.is_input);
+    sn_free(p.is_excluded);
+    sn_backbone_free(p.writer);
     if (status != SN_OK) sn_plan_free(out);
     return status;
 }

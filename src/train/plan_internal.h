@@ -1,4 +1,4 @@
-/* plan_internal.h: what plan.c and plan_encoders.c share. */
+/* plan_internal.h: what plan.c, plan_encoders.c and plan_writer.c share. */
 #ifndef SN_PLAN_INTERNAL_H
 #define SN_PLAN_INTERNAL_H
 #include "train/recipe.h"
@@ -10,10 +10,11 @@ typedef struct sn_planner {
     int64_t n_fit_rows;
     sn_column_guess *guesses; /* per column */
     sn_kind *kinds;
-    bool *is_target, *is_input;
+    bool *is_target, *is_input, *is_excluded;
     int n_columns, split_column, group_column;
     sn_plan *plan;
     struct sn_backbone **backbones; /* per column: the published model that encodes it; until it is the part's */
+    struct sn_backbone *writer;     /* the published model that learns to write; NULL: none, or it is the part's */
 } sn_planner;
 
 /* The entry of `list` (input_features, output_features) with this name; NULL. */
@@ -25,4 +26,13 @@ sn_status sn_plan_backbone(sn_planner *p, int column, json_t *preprocessing);
 sn_status sn_plan_encoders(sn_planner *p);
 /* The weights of published models into the store; after it was initialised. */
 sn_status sn_plan_load(const sn_planner *p);
+
+/* Opens the model that "model" names, if it does. */
+sn_status sn_plan_writer(sn_planner *p);
+/* Which columns it reads, once the target is known; `named`: the config says which. */
+sn_status sn_plan_writer_roles(sn_planner *p, bool named);
+/* How it prepares a column; before the feature is made. */
+sn_status sn_plan_writer_processor(const sn_planner *p, int column, json_t *options);
+/* Makes it the model's only part. */
+sn_status sn_plan_writer_part(sn_planner *p);
 #endif

@@ -83,6 +83,9 @@ static int64_t default_epochs(int64_t rows, int64_t batch) {
     return epochs < 6 ? 6 : epochs > 30 ? 30 : epochs;
 }
 
+/* Of a published model that goes on learning to write: little, and its logits are large. */
+enum { WRITER_BATCH = 8, WRITER_EPOCHS = 3 };
+
 sn_status sn_recipe_read(const json_t *config, int64_t rows, const sn_model *m, sn_recipe *r, json_t *notes) {
     static const char *const known[] = {"epochs", "batch_size", "learning_rate", "optimizer", "learning_rate_scheduler",
                                         "early_stop", "gradient_clipping", "seed", "modality_dropout", "checkpoint_seconds", NULL};
@@ -93,8 +96,8 @@ sn_status sn_recipe_read(const json_t *config, int64_t rows, const sn_model *m, 
     if (block) SN_TRY(sn_json_known_keys(block, "trainer", known));
     SN_TRY(read_optimiser(block, r));
     SN_TRY(read_schedule(block, r));
-    SN_TRY(read_int(config, block, "batch_size", rows < 1500 ? 32 : rows < 200000 ? 64 : 128, &r->batch));
-    SN_TRY(read_int(config, block, "epochs", default_epochs(rows, r->batch), &r->epochs));
+    SN_TRY(read_int(config, block, "batch_size", m->writes ? WRITER_BATCH : rows < 1500 ? 32 : rows < 200000 ? 64 : 128, &r->batch));
+    SN_TRY(read_int(config, block, "epochs", m->writes ? WRITER_EPOCHS : default_epochs(rows, r->batch), &r->epochs));
     SN_TRY(read_number(config, block, "learning_rate", 3e-3, &r->schedule.learning_rate));
     SN_TRY(read_int(config, block, "seed", 1, &seed));
     r->seed = (uint64_t)seed;
