@@ -164,27 +164,31 @@ static char *media_root(const cli_args *args, const char *data) {
     return slash ? strndup(data, slash == data ? 1 : (size_t)(slash - data)) : strdup(".");
 }
 
-/* COL=CELL, quoted, its path starting where the command does. */
+/* COL=CELL (or CELL), quoted, its path starting where the command does. */
 static bool put_cell(const char *name, const char *kind, const char *cell, const char *root) {
     bool joined = is_media(kind) && cell[0] != '/' && strcmp(root, ".") != 0;
-    size_t size = strlen(name) + strlen(cell) + strlen(root) + 3;
+    size_t size = (name ? strlen(name) : 0) + strlen(cell) + strlen(root) + 3;
     char *word = malloc(size);
     if (!word) return false;
-    (void)snprintf(word, size, "%s=%s%s%s", name, joined ? root : "", joined ? "/" : "", cell);
+    (void)snprintf(word, size, "%s%s%s%s%s", name ? name : "", name ? "=" : "", joined ? root : "", joined ? "/" : "", cell);
     putchar(' ');
     cli_put_quoted(word);
     free(word);
     return true;
 }
 
-/* The command that answers the first held-out row; with many inputs, the first rows of the file. */
-static void print_predict(const cli_args *args, const sn_table *table, const json_t *inputs, const char *model) {
-    const char *data = cli_text(args, OPT_VALID);
+/* The command that answers the first held-out row; with many inputs, the first rows of the file. Of a model that writes
+ * the cells stand alone: caption MODEL photo.jpg. */
+static void print_use(const cli_args *args, const sn_table *table, const json_t *about, const char *model) {
+    const char *data = cli_text(args, OPT_VALID), *command = json_string_value(json_object_get(about, "command"));
+    const json_t *inputs = json_object_get(about, "inputs");
+    bool named = strcmp(command, "predict") == 0;
     if (!data) data = args->items[0];
     printf("Use it:\n  ");
     cli_put_quoted(args->program);
-    printf(" predict ");
+    printf(" %s ", command);
     cli_put_quoted(model);
+    if (!named && json_array_size(inputs) == 0) printf(" \"The first words\"");
     if (json_array_size(inputs) > PREDICT_CELLS_MOST) {
         putchar(' ');
         cli_put_quoted(data);
@@ -199,7 +203,7 @@ static void print_predict(const cli_args *args, const sn_table *table, const jso
         for (int c = 0; root && name && c < sn_table_columns(table); c++) {
             const char *cell = sn_table_cell(table, 0, c);
             if (strcmp(sn_table_column_name(table, c), name) == 0 && *cell)
-                (void)put_cell(name, json_string_value(json_object_get(input, "kind")), cell, root);
+                (void)put_cell(named ? name : NULL, json_string_value(json_object_get(input, "kind")), cell, root);
         }
     }
     free(root);
@@ -256,7 +260,7 @@ static int print_result(const cli_args *args, sn_trainer *trainer, const sn_tabl
     if (status) return cli_fail(status);
     json_t *about = cli_take_json(text);
     if (!about) return CLI_FAILED;
-    print_predict(args, table, json_object_get(about, "inputs"), output);
+    print_use(args, table, about, output);
     json_decref(about);
     return CLI_DONE;
 }

@@ -543,4 +543,5 @@ def main():
         make(out, name)
 
 
-main()
+if __name__ == "__main__":
+    main()

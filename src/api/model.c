@@ -62,6 +62,14 @@ static json_t *describe_targets(const sn_model *m) {
     return list;
 }
 
+/* What it is used by. */
+static const char *command_of(const sn_model *m) {
+    const sn_page_config *c = m->writes ? sn_backbone_config(m->parts[0].backbone) : NULL;
+    if (!c) return "predict";
+    if (sn_page_answers(c->page, sn_backbone_architecture(m->parts[0].backbone))) return "ask";
+    return c->page->accepts & SN_IN_IMAGE ? "caption" : c->page->accepts & SN_IN_SOUND ? "transcribe" : "generate";
+}
+
 sn_status sn_model_describe(const sn_model *m, char **json) {
     json_int_t parameters = 0;
     *json = NULL;
@@ -70,6 +78,7 @@ sn_status sn_model_describe(const sn_model *m, char **json) {
                              parameters * (json_int_t)sizeof(float), "threads", m->threads, "precision",
                              m->precision ? m->precision : "auto", "isa", sn_isa_name(m->isa), "bf16", (int)m->bf16, "inputs",
                              describe_inputs(m), "fusion", m->fusion->name, "targets", describe_targets(m));
+    if (root) (void)json_object_set_new(root, "command", json_string(command_of(m)));
     if (root && m->trained) (void)json_object_set(root, "trained", m->trained);
     return sn_json_text(root, json);
 }

@@ -3,6 +3,7 @@
 
 #include "base/hub.h"
 #include "models/pool_modes.h"
+#include "models/backbone.h"
 #include "pipelines/media.h"
 #include "pipelines/work.h"
 
@@ -98,6 +99,27 @@ static sn_status open_as(const char *path, const json_t *given, sn_pipeline **ou
     return status;
 }
 
+/* A model trained here that writes holds the published model that it has become: that is what is opened. */
+static sn_status follow_writer(char **path) {
+    char *file = sn_path_join(*path, "config.json"), *inner = NULL;
+    json_t *config = NULL;
+    if (!file) return SN_ERR_MEMORY;
+    sn_status status = sn_is_directory(*path) && sn_file_exists(file) ? sn_json_read(file, &config) : SN_OK;
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    const char *place = json_string_value(json_object_get(json_object_get(json_object_get(config, "writer"), "encoder"), "directory"));
+    if (status == SN_OK && type && place && !strcmp(type, "sensorium") && sn_backbone_place_valid(place)) {
+        inner = sn_path_join(*path, place);
+        status = inner ? SN_OK : SN_ERR_MEMORY;
+    }
+    if (inner) {
+        sn_free(*path);
+        *path = inner;
+    }
+    json_decref(config);
+    sn_free(file);
+    return status;
+}
+
 sn_status sn_pipeline_open(const char *path, const char *options, sn_pipeline **out) {
     static const char *const keys[] = {"threads", "precision", "task", NULL};
     json_t *given;
@@ -106,6 +128,7 @@ sn_status sn_pipeline_open(const char *path, const char *options, sn_pipeline **
     SN_TRY(sn_options_parse(options, keys, &given));
     char *found = NULL;
     sn_status status = sn_hub_find(path, &found);
+    if (status == SN_OK) status = follow_writer(&found);
     if (status == SN_OK) status = open_as(found, given, out);
     sn_free(found);
     json_decref(given);

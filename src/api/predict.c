@@ -144,6 +144,7 @@ sn_status sn_model_predict(const sn_model *m, const sn_table *table, const char 
     static const char *const keys[] = {"batch_size", "top", NULL};
     json_t *given;
     int64_t batch, top;
+    SN_TRY(sn_model_predicts(m));
     SN_TRY(sn_options_parse(options, keys, &given));
     sn_status status = batch_size(m, given, &batch);
     if (status == SN_OK) status = sn_options_int(given, "top", DEFAULT_TOP, 0, 1 << 20, &top);

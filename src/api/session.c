@@ -27,6 +27,7 @@ struct sn_session {
 
 sn_status sn_session_create(const sn_model *m, sn_session **out) {
     *out = NULL;
+    SN_TRY(sn_model_predicts(m));
     sn_session *s = sn_alloc(1, sizeof *s);
     if (!s) return SN_ERR_MEMORY;
     s->model = m;

@@ -103,6 +103,11 @@ static sn_status new_part(sn_model *m, const char *name, enum sn_modality modali
     return part->name && part->options ? SN_OK : SN_ERR_MEMORY;
 }
 
+sn_status sn_model_predicts(const sn_model *m) {
+    if (!m->writes) return SN_OK;
+    SN_FAIL(SN_ERR_UNSUPPORTED, "this model writes texts: its directory is given to caption, ask, transcribe or generate (sn_pipeline_open)");
+}
+
 sn_part *sn_model_part(const sn_model *m, const char *name) {
     for (int i = 0; i < m->n_parts; i++)
         if (!strcmp(m->parts[i].name, name)) return &m->parts[i];

@@ -71,6 +71,8 @@ sn_status sn_model_add_input(sn_model *m, sn_feature *f);
 sn_status sn_model_add_target(sn_model *m, sn_feature *f, const sn_task *task, const json_t *options);
 /* Groups inputs into parts with default encoders; then options may be changed; then declare. */
 sn_status sn_model_form_parts(sn_model *m);
+/* Fails for a model that writes: its texts are asked for where published models are (pipelines/). */
+sn_status sn_model_predicts(const sn_model *m);
 sn_part *sn_model_part(const sn_model *m, const char *name); /* NULL */
 /* Builds every graph once: declares the parameters and seals the store. */
 sn_status sn_model_declare(sn_model *m);

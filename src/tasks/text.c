@@ -54,7 +54,7 @@ static sn_status metrics(const sn_feature *target, const sn_sample *const *sampl
         rows += samples[i] != NULL;
     }
     double mean = tokens > 0 ? sum / tokens : 0;
-    *out = json_pack("{s:I, s:f, s:f, s:f}", "rows", (json_int_t)rows, "tokens", tokens, "loss", mean, "perplexity", exp(mean));
+    *out = json_pack("{s:f, s:f, s:I, s:I}", "perplexity", exp(mean), "loss", mean, "tokens", (json_int_t)tokens, "rows", (json_int_t)rows);
     if (!*out) SN_FAIL(SN_ERR_MEMORY, "out of memory");
     return SN_OK;
 }

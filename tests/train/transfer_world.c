@@ -60,8 +60,8 @@ char *fixture(const char *name) {
     return path;
 }
 
-char *fixture_copy(const place *p, const char *name) {
-    char *from = fixture(name), *to = place_path(p, name, NULL);
+char *copy_directory(const place *p, const char *from, const char *name) {
+    char *to = place_path(p, name, NULL);
     assert_ok(sn_remove_tree(to));
     assert_ok(sn_make_directory(to));
     DIR *dir = opendir(from);
@@ -77,6 +77,11 @@ char *fixture_copy(const place *p, const char *name) {
         sn_free(b);
     }
     (void)closedir(dir);
+    return to;
+}
+
+char *fixture_copy(const place *p, const char *name) {
+    char *from = fixture(name), *to = copy_directory(p, from, name);
     free(from);
     return to;
 }

@@ -23,6 +23,8 @@ int place_end(void **state);
 char *place_path(const place *p, const char *a, const char *b);
 /* tests/golden/transfer/NAME; heap. */
 char *fixture(const char *name);
+/* A copy of a directory's files in the folder; its path, heap. */
+char *copy_directory(const place *p, const char *from, const char *name);
 /* A copy of a fixture in the folder, to be broken; its path, heap. */
 char *fixture_copy(const place *p, const char *name);
 
