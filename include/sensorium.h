@@ -241,7 +241,8 @@ typedef struct sn_trainer sn_trainer;
  *   "types" {column: kind}, "encoders" {column: name}, "tasks" {column: name}, "image_encoder", "text_encoder",
  *   "audio_encoder" (a name, or the directory of a published model), "tune" ("frozen", "full", "lora"), "image_tune",
  *   "text_tune", "audio_tune", "tune_rate", "layer_decay", "unfreeze", "lora_rank", "lora_alpha", "lora_dropout",
- *   "lora_targets" [names], "lora_merge", "fusion", "preset", "split_column", "group_column", "skip_broken", "output" (directory for
+ *   "lora_targets" [names], "lora_merge", "model" (the directory of a published model that writes: it learns to write the
+ *   target, a text, from the columns that it reads; with "max_length" tokens and the "language" that is spoken), "fusion", "preset", "split_column", "group_column", "skip_broken", "output" (directory for
  *   checkpoints and the finished model; "" for none), "overwrite", "threads", "precision", "seed", "epochs",
  *   "batch_size", "learning_rate", "compare_solo", and the blocks of the YAML file: "input_features", "combiner",
  *   "output_features", "preprocessing", "trainer", "defaults". */

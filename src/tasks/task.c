@@ -20,5 +20,5 @@ sn_status sn_task_find(const char *name, sn_kind kind, const sn_task **out) {
         }
     }
     if (passed.used) SN_FAIL(SN_ERR_USAGE, "a %s column cannot be predicted as \"%s\"; known: %s", sn_kind_name(kind), name, passed.list);
-    SN_FAIL(SN_ERR_UNSUPPORTED, "a column of kind %s cannot be predicted; targets are category, binary and number", sn_kind_name(kind));
+    SN_FAIL(SN_ERR_UNSUPPORTED, "a column of kind %s cannot be predicted; targets are category, binary, number and, for a published model that writes, text", sn_kind_name(kind));
 }

@@ -53,12 +53,19 @@ static int kinds_read(const sn_planner *p, sn_kind kinds[3]) {
     return n;
 }
 
+/* What stands in a cell is a text where a text is wanted, whatever the column looks like: "yes" and "no" are words too. */
+static bool read_as_text(sn_planner *p, int column) {
+    static const unsigned words = 1u << SN_KIND_TEXT | 1u << SN_KIND_CATEGORY | 1u << SN_KIND_BINARY | 1u << SN_KIND_NUMBER;
+    if (words >> p->kinds[column] & 1) p->kinds[column] = SN_KIND_TEXT;
+    return p->kinds[column] == SN_KIND_TEXT;
+}
+
 /* The one input of this kind; where none is named, the table's only column of it. */
 static sn_status choose_one(sn_planner *p, sn_kind kind, bool named) {
     int found = 0, last = -1;
     for (int c = 0; c < p->n_columns; c++) {
         bool asked = named ? p->is_input[c] : !p->is_target[c] && c != p->split_column && c != p->group_column && !p->is_excluded[c];
-        if (!asked || p->kinds[c] != kind) continue;
+        if (!asked || (named && kind == SN_KIND_TEXT ? !read_as_text(p, c) : p->kinds[c] != kind)) continue;
         found++;
         last = c;
     }
@@ -70,13 +77,13 @@ static sn_status choose_one(sn_planner *p, sn_kind kind, bool named) {
             sn_kind_name(kind), found ? "there are several" : "there is none");
 }
 
-static sn_status check_target(const sn_planner *p) {
+static sn_status check_target(sn_planner *p) {
     int targets = 0;
     for (int c = 0; c < p->n_columns; c++) {
         if (!p->is_target[c]) continue;
-        if (p->kinds[c] != SN_KIND_TEXT)
-            SN_FAIL(SN_ERR_USAGE, "the target \"%s\" is of kind %s; a model that writes needs a text (--type %s=text)",
-                    sn_table_column_name(p->table, c), sn_kind_name(p->kinds[c]), sn_table_column_name(p->table, c));
+        if (!read_as_text(p, c))
+            SN_FAIL(SN_ERR_USAGE, "the target \"%s\" is of kind %s; a model that writes needs a text", sn_table_column_name(p->table, c),
+                    sn_kind_name(p->kinds[c]));
         targets++;
     }
     if (targets != 1) SN_FAIL(SN_ERR_USAGE, "a model that writes learns one target, not %d", targets);

@@ -15,6 +15,11 @@ cp -r "$golden/pipelines/matcher" clip
 cp -r "$golden/pipelines/sentences" all-MiniLM-L6-v2
 cp "$golden/audio/voice.wav" talk.mp3
 cp photos/red1.png photo.jpg
+{
+    echo photo,caption
+    for i in 1 2 3 4; do echo "photos/red1.png,a red one $i"; done
+    for i in 1 2 3 4; do echo "photo.jpg,it is blue $i"; done
+} >photos.csv
 sensorium() { "$SENSORIUM" "$@"; }
 
 # Small tables learn for sixty epochs; that is not what is tested here.
