@@ -202,7 +202,8 @@ static int find_shape(form *f) {
 }
 
 static char *options_of(const form *f) {
-    json_t *options = cli_pick(f->args, BIT(LANGUAGE) | BIT(SPEECH) | BIT(NUM_BEAMS) | BIT(BEAMS) | BIT(MAX_NEW_TOKENS) | BIT(PROMPT) | BIT(SEED));
+    json_t *options = cli_pick(f->args, BIT(LANGUAGE) | BIT(SPEECH) | BIT(NUM_BEAMS) | BIT(BEAMS) | BIT(MAX_NEW_TOKENS) | BIT(PROMPT) | BIT(SEED) |
+                                              BIT(TEMPERATURE));
     bool subtitles = f->shape->part == srt_part || f->shape->part == vtt_part;
     if (f->times || subtitles) json_object_set_new(options, "return_timestamps", json_true());
     char *text = json_dumps(options, JSON_COMPACT);

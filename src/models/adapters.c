@@ -44,7 +44,8 @@ static sn_status read_config(const json_t *config, sn_adapters *a) {
     SN_TRY(check_config(config));
     SN_TRY(sn_json_int(config, "r", 8, &a->rank));
     SN_TRY(sn_json_number(config, "lora_alpha", 8, &a->alpha));
-    SN_TRY(sn_json_bool(config, "fan_in_fan_out", false, &a->turned));
+    bool turned; /* PEFT too asks the layer, whatever the file says */
+    SN_TRY(sn_json_bool(config, "fan_in_fan_out", false, &turned));
     if (a->rank < 1 || a->rank > 4096) SN_FAIL(SN_ERR_FORMAT, "\"r\" must be 1 to 4096");
     if (!(fabs(a->alpha) <= 1e6)) SN_FAIL(SN_ERR_FORMAT, "\"lora_alpha\": %g is out of range", a->alpha);
     return SN_OK;
@@ -114,7 +115,10 @@ static void add_product(float *w, const float *A, const float *B, int64_t in, in
     }
 }
 
-static sn_status merge_into(sn_params *p, int weight, const float *A, sn_shape a, const float *B, sn_shape b, double scale, bool turned) {
+static bool is_turned(const sn_params *p, int weight) { return sn_params_init_of(p, weight).flags & SN_PARAM_TURNED; }
+
+static sn_status merge_into(sn_params *p, int weight, const float *A, sn_shape a, const float *B, sn_shape b, double scale) {
+    bool turned = is_turned(p, weight);
     sn_shape w = sn_params_shape(p, weight), expected = turned ? SN_SHAPE(a.dim[1], b.dim[0]) : SN_SHAPE(b.dim[0], a.dim[1]);
     char x[SN_SHAPE_TEXT], y[SN_SHAPE_TEXT], z[SN_SHAPE_TEXT];
     if (a.rank != 2 || b.rank != 2 || a.dim[0] != b.dim[1] || !sn_shape_equal(w, expected))
@@ -145,7 +149,7 @@ static sn_status merge_tensors(const sn_adapters *a, sn_params *p, int weight, c
                 (long long)ta->type.shape.dim[0]);
     sn_status status = as_f32(ta, &A);
     if (status == SN_OK) status = as_f32(tb, &B);
-    if (status == SN_OK) status = merge_into(p, weight, A, ta->type.shape, B, tb->type.shape, a->alpha / (double)a->rank, a->turned);
+    if (status == SN_OK) status = merge_into(p, weight, A, ta->type.shape, B, tb->type.shape, a->alpha / (double)a->rank);
     sn_free(A);
     sn_free(B);
     return status;
@@ -211,13 +215,13 @@ static int beside(const sn_params *p, int i, const char *end) {
     return at;
 }
 
-sn_status sn_adapters_merge_own(sn_params *p, sn_module_range range, double scale, bool turned) {
+sn_status sn_adapters_merge_own(sn_params *p, sn_module_range range, double scale) {
     for (int i = range.first; i < range.end; i++) {
         if (!sn_ends_with(sn_params_name(p, i), A_END)) continue;
         int b = beside(p, i, B_END), w = beside(p, i, ".weight");
         if (b < 0 || w < 0) SN_FAIL(SN_ERR_STATE, "\"%s\" has nothing beside it", sn_params_name(p, i));
         sn_shape shape = sn_params_shape(p, b);
-        SN_TRY(merge_into(p, w, sn_params_data(p, i), sn_params_shape(p, i), sn_params_data(p, b), shape, scale, turned));
+        SN_TRY(merge_into(p, w, sn_params_data(p, i), sn_params_shape(p, i), sn_params_data(p, b), shape, scale));
         memset(sn_params_data(p, b), 0, (size_t)sn_shape_count(shape) * sizeof(float));
     }
     sn_params_changed(p, false);
@@ -274,7 +278,12 @@ static json_t *target_list(const sn_params *p, sn_module_range range, const sn_w
 }
 
 static sn_status write_config(sn_params *p, sn_module_range range, const sn_weights *base, int64_t rank, double alpha, double dropout,
-                              bool turned, const char *path) {
+                              const char *path) {
+    bool turned = false;
+    for (int i = range.first; i < range.end; i++) {
+        int w = sn_ends_with(sn_params_name(p, i), A_END) ? beside(p, i, ".weight") : -1;
+        turned |= w >= 0 && is_turned(p, w);
+    }
     json_t *config = json_pack("{s:s, s:n, s:n, s:I, s:f, s:f, s:s, s:b, s:b, s:b, s:o}", "peft_type", "LORA", "task_type",
                                "base_model_name_or_path", "r", (json_int_t)rank, "lora_alpha", alpha, "lora_dropout", dropout, "bias",
                                "none", "fan_in_fan_out", (int)turned, "inference_mode", 1, "use_rslora", 0, "target_modules",
@@ -309,10 +318,10 @@ static sn_status write_tensors(sn_params *p, sn_module_range range, const char *
 }
 
 sn_status sn_adapters_write(sn_params *p, sn_module_range range, const sn_weights *base, int64_t rank, double alpha, double dropout,
-                            bool turned, const char *directory) {
+                            const char *directory) {
     char *config = sn_path_join(directory, "adapter_config.json"), *weights = sn_path_join(directory, WEIGHTS);
     sn_status status = config && weights ? write_tensors(p, range, weights) : SN_ERR_MEMORY;
-    if (status == SN_OK) status = write_config(p, range, base, rank, alpha, dropout, turned, config);
+    if (status == SN_OK) status = write_config(p, range, base, rank, alpha, dropout, config);
     sn_free(config);
     sn_free(weights);
     return status;

@@ -14,7 +14,6 @@ typedef struct sn_adapters {
     json_t *config;
     int64_t rank;
     double alpha;
-    bool turned; /* "fan_in_fan_out" */
 } sn_adapters;
 /* *out NULL where the directory holds no adapter_config.json. Kinds other than plain LoRA are an error by name. */
 sn_status sn_adapters_open(const char *directory, sn_adapters **out);
@@ -30,8 +29,8 @@ sn_status sn_adapters_load_one(const sn_adapters *a, sn_params *p, int i, size_t
  * over: they belong to a part of the model that is not in the store. */
 sn_status sn_adapters_merge(const sn_adapters *a, sn_params *p, sn_module_range range, const sn_weights *elsewhere);
 /* The store's own adapters into the weights beside them; their B becomes zero. */
-sn_status sn_adapters_merge_own(sn_params *p, sn_module_range range, double scale, bool turned);
+sn_status sn_adapters_merge_own(sn_params *p, sn_module_range range, double scale);
 /* Both files into a directory. `base`: the model's own weights, which tell whether short names are enough. */
 sn_status sn_adapters_write(sn_params *p, sn_module_range range, const sn_weights *base, int64_t rank, double alpha, double dropout,
-                            bool turned, const char *directory);
+                            const char *directory);
 #endif

@@ -183,7 +183,7 @@ sn_status sn_backbone_adopt(const sn_backbone *b, json_t *options) {
     return SN_OK;
 }
 
-sn_status sn_backbone_merge(const sn_backbone *b, sn_params *p, double scale) { return sn_adapters_merge_own(p, range_of(b), scale, b->turned); }
+sn_status sn_backbone_merge(const sn_backbone *b, sn_params *p, double scale) { return sn_adapters_merge_own(p, range_of(b), scale); }
 
 /* Is the parameter still what the file says? */
 static sn_status same(sn_params *p, int i, const sn_tensor_view *view, bool *out) {
@@ -250,7 +250,7 @@ static sn_status write_adapters(const sn_backbone *b, sn_params *p, const json_t
     sn_tuning t;
     SN_TRY(sn_tuning_read(options, &t));
     if (!sn_tuning_adapts(&t)) return SN_OK;
-    return sn_adapters_write(p, range_of(b), b->weights, t.lora_rank, t.lora_alpha, t.lora_dropout, b->turned, directory);
+    return sn_adapters_write(p, range_of(b), b->weights, t.lora_rank, t.lora_alpha, t.lora_dropout, directory);
 }
 
 sn_status sn_backbone_write(const sn_backbone *b, sn_params *p, const json_t *options, const char *directory) {

@@ -112,7 +112,7 @@ bool sn_backbone_run(sn_backbone *b, sn_graph *g, const json_t *options, const c
     if (sn_tuning_read(options, &t) != SN_OK) return sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message()).id >= 0;
     sn_page_build build = {.g = g, .c = &b->c, .in = in, .out = out, .architecture = architecture,
                            .weights = sn_params_sealed(g->params) ? NULL : b->weights, .skip = g->scope_size ? g->scope_size + 1 : 0};
-    sn_lora lora = {t.lora_rank, (float)t.lora_alpha, (float)t.lora_dropout, t.lora_targets, build.skip, in->rows, &b->turned};
+    sn_lora lora = {t.lora_rank, (float)t.lora_alpha, (float)t.lora_dropout, t.lora_targets, build.skip, in->rows};
     g->lora = sn_tuning_adapts(&t) ? &lora : NULL;
     if (encoder_alone && b->page->encode) b->page->encode(&build);
     else b->page->build(&build);

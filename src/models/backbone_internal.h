@@ -29,7 +29,6 @@ struct sn_backbone {
     int layers;
     sn_adapters *adapters; /* of the directory; NULL: none */
     uint64_t hash;
-    bool turned;           /* adapted matrices lie [in, out] */
 };
 
 /* The page's network on these inputs, with adapters if the options ask for them; false where the graph has failed. While

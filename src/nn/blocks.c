@@ -12,10 +12,10 @@ sn_node sn_linear_as(sn_graph *g, sn_node x, const char *name, int64_t out, bool
     int64_t in = sn_dim(g, x, -1);
     float spread = (float)(1.0 / sqrt((double)(in > 0 ? in : 1)));
     sn_scope_push(g, name);
-    sn_node w = sn_param(g, "weight", SN_SHAPE(in, out), (sn_init){SN_INIT_UNIFORM, spread, 0});
+    sn_node w = sn_param(g, "weight", SN_SHAPE(in, out), (sn_init){SN_INIT_UNIFORM, spread, SN_PARAM_TURNED});
     sn_node y = sn_matmul(g, x, w, false, false);
     if (bias) y = sn_add(g, y, sn_param(g, "bias", SN_SHAPE(out), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY}));
-    y = sn_lora_add(g, x, y, true);
+    y = sn_lora_add(g, x, y);
     sn_scope_pop(g);
     return sn_activation(g, act, y);
 }

@@ -18,7 +18,7 @@ sn_node sn_linear(sn_graph *g, sn_node x, const char *name, int64_t out, bool bi
     sn_scope_push(g, name);
     sn_node w = sn_param(g, "weight", SN_SHAPE(out, in), uniform(in, 0));
     sn_node b = bias ? sn_param(g, "bias", SN_SHAPE(out), uniform(in, SN_PARAM_NO_DECAY)) : SN_NO_NODE;
-    sn_node y = sn_activation(g, act, sn_lora_add(g, x, sn_linear_op(g, x, w, b), false));
+    sn_node y = sn_activation(g, act, sn_lora_add(g, x, sn_linear_op(g, x, w, b)));
     sn_scope_pop(g);
     return y;
 }

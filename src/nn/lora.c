@@ -31,10 +31,9 @@ static sn_node side(sn_graph *g, const char *name, sn_node x, int64_t out, sn_in
     return sn_linear_op(g, x, w, SN_NO_NODE);
 }
 
-sn_node sn_lora_add(sn_graph *g, sn_node x, sn_node y, bool turned) {
+sn_node sn_lora_add(sn_graph *g, sn_node x, sn_node y) {
     const sn_lora *l = g->lora;
     if (!l || x.id < 0 || y.id < 0 || g->scope_size <= l->skip || !wanted(l, g->scope + l->skip)) return y;
-    if (turned && l->turned) *l->turned = true;
     float spread = (float)(1.0 / sqrt((double)sn_dim(g, x, -1)));
     sn_node low = sn_dropout(g, x, l->rows, l->dropout, "lora_dropout");
     low = side(g, "lora_A", low, l->rank, (sn_init){SN_INIT_UNIFORM, spread, 0});

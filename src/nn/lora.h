@@ -16,11 +16,10 @@ typedef struct sn_lora {
     const json_t *targets; /* list of names, each a module or the end of one; NULL: queries and values of attention */
     size_t skip;           /* the scope's first characters that are not the module's name */
     sn_node rows;          /* for dropout */
-    bool *turned;          /* set where an adapted matrix lies [in, out]; may be NULL */
 } sn_lora;
 
-/* y, with the adapter of the layer whose scope the graph is in, if it has one; turned: its matrix lies [in, out]. */
-sn_node sn_lora_add(sn_graph *g, sn_node x, sn_node y, bool turned);
+/* y, with the adapter of the layer whose scope the graph is in, if it has one. */
+sn_node sn_lora_add(sn_graph *g, sn_node x, sn_node y);
 /* Is this parameter part of an adapter? */
 bool sn_lora_is(const char *name);
 #endif

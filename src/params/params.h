@@ -20,7 +20,8 @@ typedef enum sn_init_kind { SN_INIT_ZEROS, SN_INIT_ONES, SN_INIT_UNIFORM, SN_INI
 enum sn_param_flags {
     SN_PARAM_NO_DECAY = 1, /* biases, norms, embeddings of absence: no weight decay */
     SN_PARAM_STATE = 2,    /* batch-norm statistics: saved, never given a gradient */
-    SN_PARAM_FIXED = 4     /* saved, never changed (sinusoids) */
+    SN_PARAM_FIXED = 4,    /* saved, never changed (sinusoids) */
+    SN_PARAM_TURNED = 8    /* the matrix of a linear layer that lies [in, out], not [out, in] */
 };
 typedef struct sn_init {
     sn_init_kind kind;

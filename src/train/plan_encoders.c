@@ -182,7 +182,29 @@ static sn_status use_row(sn_planner *p, sn_part *part, json_t *choice) {
     return type ? sn_encoder_find(type, part->modality, &part->encoder) : SN_OK;
 }
 
+/* An encoder that was asked for and has no column is a mistake: most often the column was taken for another kind. */
+static sn_status check_used(const sn_planner *p) {
+    static const struct { enum sn_modality modality; const char *key, *kind; } flags[] = {
+        {SN_MOD_IMAGE, "image_encoder", "image"}, {SN_MOD_TEXT, "text_encoder", "text"}, {SN_MOD_AUDIO, "audio_encoder", "audio"}};
+    const sn_model *m = p->plan->model;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        bool used = !json_object_get(p->config, flags[i].key);
+        for (int k = 0; k < m->n_parts; k++) used |= m->parts[k].modality == flags[i].modality;
+        if (!used) SN_FAIL(SN_ERR_USAGE, "\"%s\": no input is of kind %s; --type COL=%s makes one", flags[i].key, flags[i].kind, flags[i].kind);
+    }
+    const char *name;
+    json_t *encoders = json_object_get(p->config, "encoders"), *value;
+    json_object_foreach(encoders, name, value) {
+        int c = sn_table_find(p->table, name);
+        if (c >= 0 && p->is_input[c] && sn_modality_of(p->kinds[c]) == SN_MOD_TABLE)
+            SN_FAIL(SN_ERR_USAGE, "\"encoders\": \"%s\" is of kind %s and has no encoder of its own; --type %s=text makes it a text", name,
+                    sn_kind_name(p->kinds[c]), name);
+    }
+    return SN_OK;
+}
+
 sn_status sn_plan_encoders(sn_planner *p) {
+    SN_TRY(check_used(p));
     for (int i = 0; i < p->plan->model->n_parts; i++) {
         sn_part *part = &p->plan->model->parts[i];
         int c = part->modality == SN_MOD_TABLE ? -1 : sn_table_find(p->table, part->name);

@@ -68,6 +68,10 @@ code 0 verify own
 # ---- what cannot be
 code 2 train train.csv --target label $flags --text-encoder "$models/vit" -o no
 says "a model of type vit does not take texts"
+code 2 train train.csv --target label --inputs image --text-encoder gru -o no
+says '"text_encoder": no input is of kind text'
+code 2 train train.csv --target label --inputs image,size --encoder size=gru -o no
+says '"size" is of kind'
 code 2 train train.csv --target label $flags --text-encoder lsmt -o no
 says 'unknown text encoder "lsmt"'
 code 1 train train.csv --target label $flags --text-encoder nobody/nothing -o no

@@ -228,6 +228,13 @@ static void test_adapters(void **state) {
         assert_ok(sn_model_verify(m, &text));
         sn_string_free(text);
         sn_model_free(m);
+        (void)strcat(more, ", \"lora_merge\": true"); /* the same with the adapters in the weights */
+        assert_ok(writer(w->p, table, model, "adapted", 5e-3, more, &t));
+        assert_ok(sn_trainer_run(t, NULL, NULL));
+        sn_trainer_free(t);
+        assert_ok(sn_model_load(output, NULL, &m));
+        assert_true(fabs(loss_of(m, table) - loss) <= 1e-5 * loss);
+        sn_model_free(m);
         sn_table_free(table);
         free(model);
         free(output);
