@@ -119,24 +119,32 @@ static bool next_to_pack(const sn_runner *r, uint64_t version, int32_t *step_out
     return most > 0;
 }
 
+/* room: for sources in another dtype, one after the other. A large one goes at once: there is only so much memory. */
+enum { ROOM_KEPT = 16 << 20 };
+static sn_status pack_next(sn_runner *r, const sn_step *step, int k, void **room, size_t *bytes) {
+    sn_packed *packed = r->packed[step->packed[k]];
+    const void *from;
+    SN_TRY(sn_params_source(r->params, packed->param, step->plan.in[k].dtype, step->plan.threads, &from, room, bytes));
+    sn_status status = step->plan.pack[k].pack(step->plan.state, from, packed->data);
+    sn_params_give_back(r->params, packed->param);
+    if (status == SN_OK) packed->version = sn_params_version(r->params);
+    if (*bytes <= ROOM_KEPT) return status;
+    sn_pages_free(*room, *bytes);
+    *room = NULL;
+    *bytes = 0;
+    return status;
+}
+
 static sn_status pack_borrowed(sn_runner *r) {
     uint64_t version = sn_params_version(r->params);
     int32_t s;
     int k;
-    while (next_to_pack(r, version, &s, &k)) {
-        const sn_step *step = &r->program->steps[s];
-        sn_packed *packed = r->packed[step->packed[k]];
-        const void *from;
-        void *temporary;
-        size_t bytes;
-        SN_TRY(sn_params_source(r->params, packed->param, step->plan.in[k].dtype, &from, &temporary, &bytes));
-        sn_status status = step->plan.pack[k].pack(step->plan.state, from, packed->data);
-        if (temporary) sn_pages_free(temporary, bytes);
-        sn_params_give_back(r->params, packed->param);
-        SN_TRY(status);
-        packed->version = version;
-    }
-    return SN_OK;
+    void *room = NULL;
+    size_t bytes = 0;
+    sn_status status = SN_OK;
+    while (status == SN_OK && next_to_pack(r, version, &s, &k)) status = pack_next(r, &r->program->steps[s], k, &room, &bytes);
+    sn_pages_free(room, bytes);
+    return status;
 }
 
 static sn_status pack_all(sn_runner *r) {

@@ -6,9 +6,11 @@
  *     -> slot (layout)         packed by a kernel from a source that lasts a moment; then the file's pages go
  *
  * Copies never go stale: nothing changes these weights. */
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/parallel.h"
 #include "params/store.h"
 
 sn_status sn_params_seal_for_inference(sn_params *p) {
@@ -94,17 +96,39 @@ sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out)
     return status;
 }
 
-sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, const void **out, void **temporary, size_t *bytes) {
-    *temporary = NULL;
+/* ---- a copy in another dtype, by several threads ---- */
+
+enum { CHUNK = 1 << 16 };
+typedef struct conversion {
+    const sn_entry *e;
+    sn_dtype dtype;
+    void *to;
+    atomic_bool failed;
+} conversion;
+
+static void convert_chunk(void *context, int64_t chunk) {
+    conversion *c = context;
+    enum { PIECE = 1 << 12 };
+    float wide[PIECE];
+    size_t end = (size_t)(chunk + 1) * CHUNK < c->e->count ? (size_t)(chunk + 1) * CHUNK : c->e->count;
+    for (size_t at = (size_t)chunk * CHUNK; at < end; at += PIECE) {
+        size_t n = end - at < PIECE ? end - at : PIECE;
+        float *to = c->dtype == SN_F32 ? (float *)c->to + at : wide;
+        if (sn_tensor_part_to_f32(&c->e->view, at, n, to) != SN_OK) atomic_store(&c->failed, true);
+        else if (c->dtype != SN_F32) sn_floats_put(c->dtype, wide, c->to, (int64_t)at, (int64_t)n);
+    }
+}
+
+sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes) {
     SN_TRY(check(p, i, dtype));
     const sn_entry *e = &p->entries[i];
     *out = e->view.data;
     if (as_it_is(e, dtype)) return SN_OK;
-    *bytes = e->count * sn_dtype_size(dtype);
-    *temporary = sn_pages(*bytes);
-    if (!*temporary) return SN_ERR_MEMORY;
-    *out = *temporary;
-    return convert(e, dtype, *temporary);
+    SN_TRY(sn_pages_reserve(room, bytes, e->count * sn_dtype_size(dtype)));
+    conversion c = {e, dtype, *room, false};
+    sn_parallel(threads, ((int64_t)e->count + CHUNK - 1) / CHUNK, convert_chunk, &c);
+    *out = *room;
+    return atomic_load(&c.failed) ? convert(e, dtype, *room) : SN_OK; /* whose error is this thread's */
 }
 
 void sn_params_give_back(const sn_params *p, int i) {

@@ -85,8 +85,9 @@ void sn_params_keep(sn_params *p, void *owner, void (*release)(void *owner));
 sn_dtype sn_params_stored(const sn_params *p, int i); /* the dtype of what is borrowed; F32 else */
 /* Entry i row-major in F32, BF16 or F16: the borrowed bytes where they are just that, else a copy that the store keeps. */
 sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out);
-/* The same for a moment: *temporary, when not NULL, is to be freed with sn_pages_free(*temporary, *bytes). */
-sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, const void **out, void **temporary, size_t *bytes);
+/* The same for a moment: the borrowed bytes, or a copy in *room of *bytes, which grows as needed (sn_pages_reserve) and is
+ * the caller's to free. */
+sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes);
 /* Nobody needs the borrowed bytes for now: their pages may go. */
 void sn_params_give_back(const sn_params *p, int i);
 /* Bytes the store itself holds: flat ranges, shadow, copies. What is borrowed does not count. */
