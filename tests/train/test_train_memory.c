@@ -39,7 +39,7 @@ static void test_every_allocation(void **state) {
     char config[512], *data = world_path(w, "data.csv", NULL), *output = world_path(w, "model", NULL);
     sn_table *table;
     (void)snprintf(config, sizeof config,
-                   "{\"targets\": [\"label\"], \"threads\": 1, \"batch_size\": 24, \"epochs\": 1, \"overwrite\": true, \"output\": \"%s\", "
+                   "{\"targets\": [\"label\"], \"types\": {\"note\": \"text\"}, \"threads\": 1, \"batch_size\": 24, \"epochs\": 1, \"overwrite\": true, \"output\": \"%s\", "
                    "\"encoders\": {\"photo\": {\"type\": \"cnn\", \"channels\": [2], \"width\": 4, \"norm\": true}, \"note\": \"bag\"}, "
                    "\"trainer\": {\"checkpoint_seconds\": 0}}",
                    output);
