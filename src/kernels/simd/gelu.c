@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/parallel.h"
+#include "base/wide.h"
 #include "kernels/kernel.h"
 
 #ifdef __x86_64__
@@ -59,13 +60,13 @@ typedef void pass(const void *x, const void *dy, void *to, int64_t n);
 
 /* In place is one element after the other, so iterations are independent even then. */
 INLINE void forward(const void *x, bool x16, void *y, bool y16, int64_t n) {
-    _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {
+    SN_INDEPENDENT for (int64_t i = 0; i < n; i++) {
         float v = get(x, x16, i);
         put(y, y16, i, v * parts_of(v).cdf);
     }
 }
 INLINE void backward(const void *x, bool x16, const void *dy, bool d16, void *dx, bool y16, int64_t n) {
-    _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {
+    SN_INDEPENDENT for (int64_t i = 0; i < n; i++) {
         parts s = parts_of(get(x, x16, i));
         put(dx, y16, i, get(dy, d16, i) * (s.cdf + s.density));
     }
