@@ -2,8 +2,8 @@
 #include <stdlib.h>
 
 #include "base/hub.h"
-#include "models/pool_modes.h"
 #include "models/backbone.h"
+#include "models/pool_modes.h"
 #include "pipelines/media.h"
 #include "pipelines/work.h"
 
@@ -101,15 +101,15 @@ static sn_status open_as(const char *path, const json_t *given, sn_pipeline **ou
 
 /* A model trained here that writes holds the published model that it has become: that is what is opened. */
 static sn_status follow_writer(char **path) {
-    char *file = sn_path_join(*path, "config.json"), *inner = NULL;
+    char *file, *inner = NULL;
     json_t *config = NULL;
-    if (!file) return SN_ERR_MEMORY;
-    sn_status status = sn_is_directory(*path) && sn_file_exists(file) ? sn_json_read(file, &config) : SN_OK;
+    SN_TRY(sn_file_find(*path, "config.json", &file));
+    sn_status status = file ? sn_json_read(file, &config) : SN_OK;
     const char *type = json_string_value(json_object_get(config, "model_type"));
     const char *place = json_string_value(json_object_get(json_object_get(json_object_get(config, "writer"), "encoder"), "directory"));
-    if (status == SN_OK && type && place && !strcmp(type, "sensorium") && sn_backbone_place_valid(place)) {
+    if (type && place && !strcmp(type, "sensorium") && sn_backbone_place_valid(place)) {
         inner = sn_path_join(*path, place);
-        status = inner ? SN_OK : SN_ERR_MEMORY;
+        if (!inner) status = SN_ERR_MEMORY;
     }
     if (inner) {
         sn_free(*path);

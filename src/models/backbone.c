@@ -46,7 +46,7 @@ static sn_status check_kind(const sn_page *page, enum sn_modality modality) {
 }
 
 static sn_status check_writer(const sn_backbone *b) {
-    const char *architecture = sn_page_architecture(b->config);
+    const char *architecture = sn_backbone_architecture(b);
     if (sn_page_writes(b->page, architecture)) return SN_OK;
     SN_FAIL(SN_ERR_USAGE, "a model of type %s%s%s does not write texts", b->page->model_type, *architecture ? ", " : "", architecture);
 }

@@ -109,7 +109,10 @@ static sn_status find_layers(sn_backbone *b, const sn_graph *g, const sn_page_ou
 bool sn_backbone_run(sn_backbone *b, sn_graph *g, const json_t *options, const char *architecture, const sn_page_in *in,
                      bool encoder_alone, sn_page_out *out) {
     sn_tuning t;
-    if (sn_tuning_read(options, &t) != SN_OK) return sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message()).id >= 0;
+    if (sn_tuning_read(options, &t) != SN_OK) {
+        (void)sn_graph_fail(g, SN_ERR_USAGE, "%s", sn_error_message());
+        return false;
+    }
     sn_page_build build = {.g = g, .c = &b->c, .in = in, .out = out, .architecture = architecture,
                            .weights = sn_params_sealed(g->params) ? NULL : b->weights, .skip = g->scope_size ? g->scope_size + 1 : 0};
     sn_lora lora = {t.lora_rank, (float)t.lora_alpha, (float)t.lora_dropout, t.lora_targets, build.skip, in->rows};

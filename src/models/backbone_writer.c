@@ -35,7 +35,7 @@ static sn_node build(sn_graph *g, const json_t *options, const sn_encoder_input 
     sn_page_in in = sn_page_in_none();
     inputs(b, e, &in);
     sn_node y = SN_NO_NODE;
-    if (sn_backbone_run(b, g, options, sn_page_architecture(b->config), &in, false, out)) {
+    if (sn_backbone_run(b, g, options, sn_backbone_architecture(b), &in, false, out)) {
         sn_node logits = sn_page_get(out, "logits");
         y = logits.id >= 0 ? cost(g, logits, e->labels)
                            : sn_graph_fail(g, SN_ERR_UNSUPPORTED, "a model of type %s writes nothing from these columns", b->page->model_type);

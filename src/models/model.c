@@ -151,7 +151,7 @@ static void count_table(const sn_model *m, const sn_part *part, int64_t *numbers
 
 bool sn_part_single(const sn_part *part) { return part->modality != SN_MOD_TABLE && part->modality != SN_MOD_WRITER; }
 
-/* The arrays of column after column; *room: how many there may be. */
+/* The arrays of column after column. */
 static int writer_types(const sn_model *m, const sn_part *part, int64_t rows, int64_t steps, sn_type types[SN_FEATURE_ARRAYS]) {
     int n = 0;
     for (int k = 0; k < part->n_features; k++) {

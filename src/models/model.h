@@ -85,9 +85,9 @@ bool sn_part_single(const sn_part *part);
  * sequences in their order, each SN_STEPS_BITS bits. */
 enum { SN_STEPS_BITS = 21 };
 int sn_part_types(const sn_model *m, const sn_part *part, int64_t rows, int64_t steps, sn_type types[SN_FEATURE_ARRAYS]);
-/* samples[k][i]: input feature k of the part, row i (NULL: absent, only in the table). */
 /* The steps of arrays of these shapes [n]. */
 int64_t sn_part_steps(const sn_model *m, const sn_part *part, const sn_shape *shapes, int n);
+/* samples[k][i]: input feature k of the part, row i (NULL: absent, only in the table). */
 sn_status sn_part_collate(const sn_model *m, const sn_part *part, const sn_sample *const *const *samples, int64_t rows,
                           sn_array arrays[SN_FEATURE_ARRAYS]);
 

@@ -62,18 +62,21 @@ static bool as_it_is(const sn_entry *e, sn_dtype dtype) {
     return e->view.type.dtype == dtype && (uintptr_t)e->view.data % sn_dtype_size(dtype) == 0;
 }
 
-static sn_status convert(const sn_entry *e, sn_dtype dtype, void *to) {
+/* Elements [from, end). */
+static sn_status convert_part(const sn_entry *e, sn_dtype dtype, void *to, size_t from, size_t end) {
     enum { PIECE = 1 << 12 };
     float wide[PIECE];
-    if (e->view.type.dtype == dtype) {
-        if (e->view.bytes) memcpy(to, e->view.data, e->view.bytes);
-        return SN_OK;
-    }
-    for (size_t at = 0; at < e->count; at += PIECE) {
-        size_t n = e->count - at < PIECE ? e->count - at : PIECE;
+    for (size_t at = from; at < end; at += PIECE) {
+        size_t n = end - at < PIECE ? end - at : PIECE;
         SN_TRY(sn_tensor_part_to_f32(&e->view, at, n, dtype == SN_F32 ? (float *)to + at : wide));
         if (dtype != SN_F32) sn_floats_put(dtype, wide, to, (int64_t)at, (int64_t)n);
     }
+    return SN_OK;
+}
+
+static sn_status convert(const sn_entry *e, sn_dtype dtype, void *to) {
+    if (e->view.type.dtype != dtype) return convert_part(e, dtype, to, 0, e->count);
+    if (e->view.bytes) memcpy(to, e->view.data, e->view.bytes);
     return SN_OK;
 }
 
@@ -108,15 +111,8 @@ typedef struct conversion {
 
 static void convert_chunk(void *context, int64_t chunk) {
     conversion *c = context;
-    enum { PIECE = 1 << 12 };
-    float wide[PIECE];
-    size_t end = (size_t)(chunk + 1) * CHUNK < c->e->count ? (size_t)(chunk + 1) * CHUNK : c->e->count;
-    for (size_t at = (size_t)chunk * CHUNK; at < end; at += PIECE) {
-        size_t n = end - at < PIECE ? end - at : PIECE;
-        float *to = c->dtype == SN_F32 ? (float *)c->to + at : wide;
-        if (sn_tensor_part_to_f32(&c->e->view, at, n, to) != SN_OK) atomic_store(&c->failed, true);
-        else if (c->dtype != SN_F32) sn_floats_put(c->dtype, wide, c->to, (int64_t)at, (int64_t)n);
-    }
+    size_t from = (size_t)chunk * CHUNK, end = from + CHUNK < c->e->count ? from + CHUNK : c->e->count;
+    if (convert_part(c->e, c->dtype, c->to, from, end) != SN_OK) atomic_store(&c->failed, true);
 }
 
 sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes) {

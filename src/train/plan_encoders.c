@@ -115,20 +115,26 @@ sn_status sn_plan_backbone(sn_planner *p, int c, json_t *preprocessing) {
     return status;
 }
 
-/* The settings of tuning that stand at the top of the config, where the column's own block says nothing. */
-static sn_status add_tuning(const sn_planner *p, const sn_part *part, json_t *choice) {
-    char key[32];
-    (void)snprintf(key, sizeof key, "%s_tune", sn_modality_name(part->modality));
-    const json_t *of_kind = json_object_get(p->config, key);
-    if (of_kind && !json_object_get(choice, "tune")) (void)json_object_set(choice, "tune", (json_t *)(uintptr_t)of_kind);
+sn_status sn_plan_tuning(const sn_planner *p, const sn_part *part, json_t *choice, const char *fallback, sn_tuning *t) {
     for (int i = 0; sn_tuning_keys[i]; i++) {
         const json_t *value = json_object_get(p->config, sn_tuning_keys[i]);
         if (value && !json_object_get(choice, sn_tuning_keys[i]) && json_object_set(choice, sn_tuning_keys[i], (json_t *)(uintptr_t)value))
             SN_FAIL(SN_ERR_MEMORY, "out of memory");
     }
+    if (fallback && !json_object_get(choice, "tune") && json_object_set_new(choice, "tune", json_string(fallback)))
+        SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    SN_TRY(sn_tuning_read(choice, t));
+    return sn_tuning_adapts(t) ? sn_backbone_adopt(part->backbone, choice) : SN_OK;
+}
+
+/* What is said of all columns of a kind comes before what stands at the top for all. */
+static sn_status add_tuning(const sn_planner *p, const sn_part *part, json_t *choice) {
+    char key[32];
     sn_tuning t;
-    SN_TRY(sn_tuning_read(choice, &t));
-    return sn_tuning_adapts(&t) ? sn_backbone_adopt(part->backbone, choice) : SN_OK;
+    (void)snprintf(key, sizeof key, "%s_tune", sn_modality_name(part->modality));
+    const json_t *of_kind = json_object_get(p->config, key);
+    if (of_kind && !json_object_get(choice, "tune")) (void)json_object_set(choice, "tune", (json_t *)(uintptr_t)of_kind);
+    return sn_plan_tuning(p, part, choice, NULL, &t);
 }
 
 static sn_status use_backbone(sn_planner *p, sn_part *part, json_t *choice) {

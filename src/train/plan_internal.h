@@ -1,6 +1,7 @@
 /* plan_internal.h: what plan.c, plan_encoders.c and plan_writer.c share. */
 #ifndef SN_PLAN_INTERNAL_H
 #define SN_PLAN_INTERNAL_H
+#include "models/tuning.h"
 #include "train/recipe.h"
 
 typedef struct sn_planner {
@@ -22,6 +23,9 @@ const json_t *sn_plan_block(const json_t *config, const char *list, const char *
 /* Opens the published model that is to encode this input column, if one is; its "preprocessing" then names the
  * processor. Before the feature is made. */
 sn_status sn_plan_backbone(sn_planner *p, int column, json_t *preprocessing);
+/* Into `choice`, where it says nothing: the settings of tuning at the top of the config, and `fallback` (NULL: the usual
+ * one) for how it learns. Adapters that the published model came with say what they are. */
+sn_status sn_plan_tuning(const sn_planner *p, const sn_part *part, json_t *choice, const char *fallback, sn_tuning *t);
 /* Encoders of all parts, after they were formed. */
 sn_status sn_plan_encoders(sn_planner *p);
 /* The weights of published models into the store; after it was initialised. */

@@ -137,8 +137,9 @@ static sn_status read_generation(const sn_planner *p, json_t **out) {
     const sn_page *page = config_of(p)->page;
     *out = NULL;
     if (page->generation) return page->generation(config_of(p), out);
-    char *path = sn_path_join(sn_backbone_directory(p->writer), "generation_config.json");
-    sn_status status = path ? sn_file_exists(path) ? sn_json_read(path, out) : SN_OK : SN_ERR_MEMORY;
+    char *path;
+    SN_TRY(sn_file_find(sn_backbone_directory(p->writer), "generation_config.json", &path));
+    sn_status status = path ? sn_json_read(path, out) : SN_OK;
     sn_free(path);
     return status;
 }
@@ -187,15 +188,11 @@ sn_status sn_plan_writer_part(sn_planner *p) {
     char *place = sn_backbone_place_name(PLACE);
     part->backbone = p->writer;
     p->writer = NULL;
-    bool failed = !place || json_object_set_new(part->options, "directory", json_string(place)) || json_object_set_new(part->options, "tune", json_string("full"));
+    bool failed = !place || json_object_set_new(part->options, "directory", json_string(place));
     sn_free(place);
     if (failed) SN_FAIL(SN_ERR_MEMORY, "out of memory");
-    for (int i = 0; sn_tuning_keys[i]; i++) {
-        const json_t *value = json_object_get(p->config, sn_tuning_keys[i]);
-        if (value && json_object_set(part->options, sn_tuning_keys[i], (json_t *)(uintptr_t)value)) SN_FAIL(SN_ERR_MEMORY, "out of memory");
-    }
     sn_tuning t;
-    SN_TRY(sn_tuning_read(part->options, &t));
+    SN_TRY(sn_plan_tuning(p, part, part->options, "full", &t));
     if (sn_tuning_never(&t)) SN_FAIL(SN_ERR_USAGE, "\"tune\": a model that writes learns as a whole (full) or through adapters (lora)");
-    return sn_tuning_adapts(&t) ? sn_backbone_adopt(part->backbone, part->options) : SN_OK;
+    return SN_OK;
 }
