@@ -5,26 +5,13 @@ compares what they write, greedily, with what our own commands say of the same m
     check_writers.py MODEL... [--sensorium build/sensorium] [--image FILE...] [--sound FILE.wav...] [--text PROMPT...]
 
 Prints one line a model; exits with 1 when one text differs. Needs torch, transformers and pillow, and peft for adapters."""
-import argparse, array, json, os, subprocess, sys, warnings, wave
+import argparse, array, os, sys, wave
 import torch
 import transformers as T
-from PIL import Image
 
-warnings.filterwarnings("ignore")
-T.logging.set_verbosity_error()
-T.logging.disable_progress_bar()
+from trained_models import arguments, opened, ours, pixels
+
 TOKENS = 12
-
-
-def pixels(place, file):
-    return T.AutoImageProcessor.from_pretrained(place, backend="pil")(Image.open(file).convert("RGB"), return_tensors="pt")["pixel_values"]
-
-
-def ours(o, command, model, *words):
-    got = subprocess.run([o.sensorium, command, model, *words, "--json", "--precision", "f32"], capture_output=True, text=True)
-    if got.returncode:
-        raise SystemExit(got.stderr)
-    return json.loads(got.stdout.splitlines()[0])
 
 
 def texts(o, model, place, net, words):
@@ -38,9 +25,9 @@ def texts(o, model, place, net, words):
             yield decode(net.generate(**given, max_new_tokens=TOKENS, do_sample=False)[0][given.input_ids.shape[1]:]), ours(o, "generate", model, text, *most)["text"]
     elif kind == "WhisperForConditionalGeneration":
         for file in o.sound:
-            with wave.open(file) as opened:  # 16 bit, one channel
-                pcm = torch.tensor(array.array("h", opened.readframes(opened.getnframes()))).numpy() / 32768
-                rate = opened.getframerate()
+            with wave.open(file) as sound:  # 16 bit, one channel
+                pcm = torch.tensor(array.array("h", sound.readframes(sound.getnframes()))).numpy() / 32768
+                rate = sound.getframerate()
             heard = T.AutoFeatureExtractor.from_pretrained(place)(pcm, sampling_rate=rate, return_tensors="pt").input_features
             yield (decode(net.generate(heard, language="en", task="transcribe", do_sample=False)[0]).strip(),
                    ours(o, "transcribe", model, file, "--language", "en", "--temperature", "0")["text"].strip())
@@ -57,26 +44,16 @@ def texts(o, model, place, net, words):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("models", nargs="+")
-    p.add_argument("--sensorium", default="build/sensorium")
-    p.add_argument("--image", nargs="*", default=[])
-    p.add_argument("--sound", nargs="*", default=[])
-    p.add_argument("--text", nargs="*", default=["is it big", "a red"])
-    o = p.parse_args()
+    o = arguments(p, image=[], sound=[], text=["is it big", "a red"])
     failed = False
     for model in o.models:
         place = os.path.join(model, "encoders", "writer")
-        with open(os.path.join(place, "config.json")) as file:
-            name = json.load(file)["architectures"][0]
-        adapted = os.path.exists(os.path.join(place, "adapter_config.json"))
-        net, info = getattr(T, name).from_pretrained(place, output_loading_info=True, dtype=torch.float32)
-        assert not info["missing_keys"] and not info["unexpected_keys"], info
-        if adapted and not any("lora_" in part for part, _ in net.named_modules()):
-            raise SystemExit("PEFT is needed to open adapters")
+        net, what = opened(place)
         with torch.no_grad():
-            pairs = list(texts(o, model, place, net.eval(), T.AutoTokenizer.from_pretrained(place)))
+            pairs = list(texts(o, model, place, net, T.AutoTokenizer.from_pretrained(place)))
         apart = [pair for pair in pairs if pair[0] != pair[1]]
         failed |= bool(apart) or not pairs
-        print(f"{model}: {name}{' with adapters' if adapted else ''}: {len(pairs)} texts, {len(apart)} differ {apart[:2] or ''}, such as {pairs[:1]}")
+        print(f"{model}: {what}: {len(pairs)} texts, {len(apart)} differ {apart[:2] or ''}, such as {pairs[:1]}")
     sys.exit(failed)
 
 

@@ -1,43 +1,21 @@
 /* feature.c: the table of kinds and what they share. */
 #include "features/feature.h"
 
-#define SN_FEATURE(kind, symbol) extern const sn_feature_kind sn_feature_##symbol;
-#define SN_PROCESSOR SN_FEATURE
-#define SN_WRITTEN SN_FEATURE
+#define SN_FEATURE(role, kind, symbol) extern const sn_feature_kind sn_feature_##symbol;
 #include "features/features.def"
 #undef SN_FEATURE
-#undef SN_PROCESSOR
-#undef SN_WRITTEN
 
-#define SN_ROW(kind, symbol) [SN_KIND_##kind] = &sn_feature_##symbol,
-#define SN_NO_ROW(kind, symbol)
-const sn_feature_kind *const sn_feature_kinds[SN_KIND_COUNT] = {
-#define SN_FEATURE SN_ROW
-#define SN_PROCESSOR SN_NO_ROW
-#define SN_WRITTEN SN_NO_ROW
+const sn_feature_kind *const sn_feature_kinds[SN_ROLES][SN_KIND_COUNT] = {
+#define SN_FEATURE(role, kind, symbol) [SN_ROLE_##role][SN_KIND_##kind] = &sn_feature_##symbol,
 #include "features/features.def"
 #undef SN_FEATURE
-#undef SN_PROCESSOR
-#undef SN_WRITTEN
 };
-static const sn_feature_kind *const processors[SN_KIND_COUNT] = {
-#define SN_FEATURE SN_NO_ROW
-#define SN_PROCESSOR SN_ROW
-#define SN_WRITTEN SN_NO_ROW
-#include "features/features.def"
-#undef SN_FEATURE
-#undef SN_PROCESSOR
-#undef SN_WRITTEN
-};
-static const sn_feature_kind *const written[SN_KIND_COUNT] = {
-#define SN_FEATURE SN_NO_ROW
-#define SN_PROCESSOR SN_NO_ROW
-#define SN_WRITTEN SN_ROW
-#include "features/features.def"
-#undef SN_FEATURE
-#undef SN_PROCESSOR
-#undef SN_WRITTEN
-};
+
+static enum sn_role role_of(const json_t *options) {
+    return json_object_get(options, "prefix") ? SN_ROLE_WRITTEN : json_object_get(options, "processor") ? SN_ROLE_PUBLISHED : SN_ROLE_OWN;
+}
+
+static bool has_role(const sn_feature *f, enum sn_role role) { return f->row == sn_feature_kinds[role][f->row->kind]; }
 
 void sn_sample_free(sn_sample *sample) {
     sn_free(sample->data);
@@ -59,8 +37,7 @@ sn_status sn_array_make(sn_array *array, sn_dtype dtype, sn_shape shape) {
 
 sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *options, sn_feature **out) {
     *out = NULL;
-    const sn_feature_kind *const *rows = json_object_get(options, "prefix") ? written : json_object_get(options, "processor") ? processors : sn_feature_kinds;
-    const sn_feature_kind *row = rows[kind];
+    const sn_feature_kind *row = sn_feature_kinds[role_of(options)][kind];
     if (!row) {
         (void)sn_fail(SN_ERR_UNSUPPORTED, "column \"%s\": columns of kind %s cannot be learned from or predicted yet; leave it "
                       "out or give another --type", name, sn_kind_name(kind));
@@ -80,7 +57,7 @@ sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *option
     return SN_OK;
 }
 
-bool sn_feature_written(const sn_feature *f) { return f->row == written[f->row->kind]; }
+bool sn_feature_written(const sn_feature *f) { return has_role(f, SN_ROLE_WRITTEN); }
 
 sn_status sn_feature_set_directory(sn_feature *f, const char *directory) {
     sn_free(f->directory);
@@ -89,11 +66,12 @@ sn_status sn_feature_set_directory(sn_feature *f, const char *directory) {
 }
 
 sn_status sn_feature_open(sn_feature *f) {
-    if (f->row->open && f->row->open(f) != SN_OK) {
-        (void)sn_fail_in("column \"%s\"", f->name);
-        return sn_fail_at(NULL, 0, f->name);
-    }
-    return SN_OK;
+    sn_status status = SN_OK;
+    if (!has_role(f, SN_ROLE_OWN) && !f->directory) status = sn_fail(SN_ERR_STATE, "the place of its processor is not known");
+    if (status == SN_OK && f->row->open) status = f->row->open(f);
+    if (status == SN_OK) return SN_OK;
+    (void)sn_fail_in("column \"%s\"", f->name);
+    return sn_fail_at(NULL, 0, f->name);
 }
 
 sn_status sn_feature_fit(sn_feature *f, const sn_fit_source *source) {

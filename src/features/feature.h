@@ -76,7 +76,10 @@ typedef struct sn_feature_kind {
     sn_status (*collate)(const sn_feature *f, const sn_sample *const *samples, int64_t n, sn_array arrays[SN_FEATURE_ARRAYS]);
     bool sequence;            /* array 0 has time as its second axis */
 } sn_feature_kind;
-extern const sn_feature_kind *const sn_feature_kinds[SN_KIND_COUNT]; /* NULL: not an input kind of this build */
+/* By what prepares a column (features.def): its own statistics, a published model's processor, or that of the model that
+ * learns to write it. */
+enum sn_role { SN_ROLE_OWN, SN_ROLE_PUBLISHED, SN_ROLE_WRITTEN, SN_ROLES };
+extern const sn_feature_kind *const sn_feature_kinds[SN_ROLES][SN_KIND_COUNT]; /* NULL: not in this build */
 
 /* `options` may be NULL; unknown keys fail. With "processor" (a model's directory inside the directory of the whole) the
  * column is prepared as that model's own files say; sn_feature_set_directory tells, before fit or open, where they are. */

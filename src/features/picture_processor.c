@@ -14,7 +14,6 @@ static sn_status open(sn_feature *f) {
     json_t *config = NULL;
     const char *type;
     int height, width;
-    if (!f->directory) SN_FAIL(SN_ERR_STATE, "the place of its processor is not known");
     sn_image_processor *p = sn_alloc(1, sizeof *p);
     if (!p) return SN_ERR_MEMORY;
     f->state = p;

@@ -11,7 +11,6 @@ typedef struct listener {
 } listener;
 
 static sn_status open(sn_feature *f) {
-    if (!f->directory) SN_FAIL(SN_ERR_STATE, "the place of its processor is not known");
     listener *l = sn_alloc(1, sizeof *l);
     if (!l) return SN_ERR_MEMORY;
     f->state = l;

@@ -18,7 +18,6 @@ typedef struct reader {
 } reader;
 
 static sn_status open(sn_feature *f) {
-    if (!f->directory) SN_FAIL(SN_ERR_STATE, "the place of its tokenizer is not known");
     reader *r = sn_alloc(1, sizeof *r);
     if (!r) return SN_ERR_MEMORY;
     f->state = r;

@@ -38,7 +38,6 @@ static sn_status read_options(const sn_feature *f, scribe *s) {
 }
 
 static sn_status open(sn_feature *f) {
-    if (!f->directory) SN_FAIL(SN_ERR_STATE, "the place of its tokenizer is not known");
     scribe *s = sn_alloc(1, sizeof *s);
     if (!s) return SN_ERR_MEMORY;
     f->state = s;

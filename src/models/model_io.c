@@ -219,7 +219,8 @@ static sn_status read_encoders(sn_model *m, const json_t *root, const char *dire
         json_t *owner = json_array_get(list, (size_t)part->features[0]);
         if (!sn_part_single(part)) {
             SN_TRY(sn_json_object(root, part->name, &owner));
-            if (!owner) SN_FAIL(SN_ERR_FORMAT, "\"%s\" is missing: number, category and binary inputs need its encoder", part->name);
+            if (!owner) SN_FAIL(SN_ERR_FORMAT, "\"%s\" is missing: it says the encoder of %s", part->name,
+                                part->modality == SN_MOD_WRITER ? "all inputs together" : "the number, category and binary inputs");
             SN_TRY(sn_json_known_keys(owner, part->name, keys));
         }
         if (read_encoder(part, owner, directory) != SN_OK || check_processor(m, part) != SN_OK) return sn_fail_in("\"%s\"", part->name);

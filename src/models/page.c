@@ -33,14 +33,9 @@ static bool is_timm(const sn_page *page, const char *architecture) {
     return false;
 }
 
-static bool ends_with(const char *architecture, const char *ending) {
-    size_t n = strlen(architecture), m = strlen(ending);
-    return n >= m && !strcmp(architecture + n - m, ending);
-}
-
 static bool ends_so(const char *architecture, const char *const *endings) {
     for (; *endings; endings++)
-        if (ends_with(architecture, *endings)) return true;
+        if (sn_ends_with(architecture, *endings)) return true;
     return false;
 }
 
@@ -225,7 +220,7 @@ int64_t sn_page_longest(const sn_page_config *c) {
     return side->page->longest ? side->page->longest(side) : side->positions;
 }
 
-bool sn_page_is(const sn_page_build *b, const char *ending) { return ends_with(b->architecture, ending); }
+bool sn_page_is(const sn_page_build *b, const char *ending) { return sn_ends_with(b->architecture, ending); }
 
 bool sn_page_has(const sn_page_build *b, const char *name, bool fallback) {
     char full[384];

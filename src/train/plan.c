@@ -99,7 +99,7 @@ static void choose_inputs(sn_planner *p) {
         const char *name = sn_table_column_name(p->table, c);
         const sn_column_guess *g = &p->guesses[c];
         if (p->is_target[c] || p->is_excluded[c] || c == p->split_column || c == p->group_column) continue;
-        if (!sn_feature_kinds[p->kinds[c]]) sn_note(notes, "column \"%s\" is left out: kind %s cannot be learned from yet", name, sn_kind_name(p->kinds[c]));
+        if (!sn_feature_kinds[SN_ROLE_OWN][p->kinds[c]]) sn_note(notes, "column \"%s\" is left out: kind %s cannot be learned from yet", name, sn_kind_name(p->kinds[c]));
         else if (g->missing == rows) sn_note(notes, "column \"%s\" is left out: it is empty", name);
         else if (g->distinct <= 1 && g->missing == 0) sn_note(notes, "column \"%s\" is left out: it has one value only", name);
         else if (p->kinds[c] == SN_KIND_CATEGORY && g->distinct * 2 > rows && rows > 20)
