@@ -3,7 +3,8 @@
 
     golden_writers.py MODELS OUT.json       MODELS: tests/golden/pipelines
 
-For each model, {"rows": [[input, text]…], "losses": [the mean loss of five steps over all rows at once, without dropout]}.
+For each way, {"model": its directory, "rows": [[input, text]…], "losses": [the mean loss of five steps over all rows at
+once, without dropout], "max_length": tokens of a row, where they are cut}.
 The texts have the model's own tokens around them; the loss is what Transformers' forward(labels=…) gives. Needs torch,
 transformers, numpy and pillow."""
 import json
@@ -25,6 +26,9 @@ PICTURES = ["p1.png", "p2.png", "p3.png"]
 TEXTS = ["a red square", "the blue circle is small", "it is not the one that we saw"]
 QUESTIONS = ["what colour is the circle?", "is it big", "one or two?"]
 ANSWERS = ["blue", "no", "it is the small one"]
+CONTINUED = [["is it big", "no"], ["what colour is the circle?", "blue"], ["one or two?", "it is the small one that we saw"],
+             ["is it one or two?", "it is the small one that we saw, and not the blue circle over there"]]
+ROOM = 20  # cuts the third prompt, and the fourth text, of whose prompt one token is left
 SOUNDS = [[3 * RATE, 1], [5 * RATE, 2], [4 * RATE, 3]]  # samples, salt of sound()
 
 
@@ -68,6 +72,17 @@ def gpt2(models, place, tokenizer):
     return T.GPT2LMHeadModel, {"input_ids": padded(said, 0), "labels": padded(said, -100)}, [[t] for t in TEXTS]
 
 
+def gpt2_prompted(models, place, tokenizer):
+    """Prompts are read, not learned; of ROOM + 1 tokens the text has up to ROOM, the prompt's end what is left."""
+    prompts = [tokenizer(p).input_ids for p, _ in CONTINUED]
+    texts = [s[:ROOM] for s in sequences(tokenizer, [], [t for _, t in CONTINUED], 0)]
+    prompts = [p[-(ROOM + 1 - len(t)):] for p, t in zip(prompts, texts)]
+    rows = [p + t for p, t in zip(prompts, texts)]
+    given = {"input_ids": padded(rows, 0), "attention_mask": padded([[1] * len(r) for r in rows], 0),
+             "labels": padded([[-100] * len(p) + t for p, t in zip(prompts, texts)], -100)}
+    return T.GPT2LMHeadModel, given, CONTINUED
+
+
 def listener(models, place, tokenizer):
     generation = T.GenerationConfig.from_pretrained(place)
     frame = [generation.lang_to_id["<|en|>"], generation.task_to_id["transcribe"], generation.no_timestamps_token_id]
@@ -101,11 +116,15 @@ def losses(kind, place, given):
 
 def main(models, out):
     all_of = {}
-    for make in (captioner, blip_captioner, blip_asker, gpt2, listener):
-        place = os.path.join(models, make.__name__)
+    for make in (captioner, blip_captioner, blip_asker, gpt2, gpt2_prompted, listener):
+        name = make.__name__
+        model = name.removesuffix("_prompted")
+        place = os.path.join(models, model)
         kind, given, rows = make(models, place, T.AutoTokenizer.from_pretrained(place))
-        all_of[make.__name__] = {"rows": rows, "losses": losses(kind, place, given)}
-        print(make.__name__, all_of[make.__name__]["losses"])
+        all_of[name] = {"model": model, "rows": rows, "losses": losses(kind, place, given)}
+        if model != name:
+            all_of[name]["max_length"] = ROOM
+        print(name, {k: v.shape for k, v in given.items()} if isinstance(given, dict) else "", all_of[name]["losses"])
     with open(out, "w", encoding="utf-8") as file:
         json.dump({"learning_rate": RATE_OF_LEARNING, "models": all_of}, file, indent=1)
         file.write("\n")

@@ -112,7 +112,8 @@ sn_status sn_dataset_create(const sn_model *m, const sn_table *table, const sn_d
     if (!d) return SN_ERR_MEMORY;
     d->model = m;
     d->table = table;
-    d->n_columns = m->n_inputs + (options->targets || options->targets_if_any ? m->n_targets : 0);
+    bool own_targets = !m->writes && (options->targets || options->targets_if_any); /* a writer's is its last input */
+    d->n_columns = m->n_inputs + (own_targets ? m->n_targets : 0);
     d->columns = sn_alloc((size_t)d->n_columns, sizeof *d->columns);
     d->row_broken = sn_alloc((size_t)sn_table_rows(table), sizeof *d->row_broken);
     sn_status status = d->columns && d->row_broken ? SN_OK : SN_ERR_MEMORY;
@@ -120,7 +121,7 @@ sn_status sn_dataset_create(const sn_model *m, const sn_table *table, const sn_d
     for (int k = 0; status == SN_OK && k < d->n_columns; k++) {
         bool target = k >= m->n_inputs;
         const sn_feature *f = target ? m->targets[k - m->n_inputs].feature : m->inputs[k];
-        status = bind_column(d, f, target ? options->targets : false, &d->columns[k]);
+        status = bind_column(d, f, options->targets && (target || m->writes), &d->columns[k]);
         any |= !target && d->columns[k].column >= 0;
     }
     if (status == SN_OK && !any)
@@ -168,7 +169,7 @@ bool sn_has_cell(const column *c, int64_t row) {
 }
 
 const sn_sample *sn_dataset_target(const sn_dataset *d, int target, int64_t row) {
-    int k = d->model->n_inputs + target;
+    int k = d->model->writes ? d->model->n_inputs - 1 : d->model->n_inputs + target;
     if (k >= d->n_columns || !sn_has_cell(&d->columns[k], row)) return NULL;
     return &d->columns[k].samples[d->columns[k].unique[row]];
 }

@@ -24,7 +24,7 @@ typedef struct column {
 struct sn_dataset {
     const sn_model *model;
     const sn_table *table;
-    int n_columns;      /* inputs, then targets */
+    int n_columns;      /* inputs, then targets; of a model that writes, the target is its last input */
     column *columns;
     bool *row_broken;
     sn_broken *broken;

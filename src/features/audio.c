@@ -187,5 +187,6 @@ static sn_status audio_collate(const sn_feature *f, const sn_sample *const *samp
 }
 
 static const char *const keys[] = {"rate", "n_fft", "hop", "mels", "fmin", "fmax", "max_seconds", "mean", "std", NULL};
-const sn_feature_kind sn_feature_audio = {SN_KIND_AUDIO, true, keys, audio_fit, audio_open, audio_close,
-                                          audio_encode, audio_types, audio_collate, true};
+const sn_feature_kind sn_feature_audio = {.kind = SN_KIND_AUDIO, .media = true, .keys = keys, .fit = audio_fit,
+                                          .open = audio_open, .close = audio_close, .encode = audio_encode, .types = audio_types,
+                                          .collate = audio_collate, .sequence = true};

@@ -12,7 +12,9 @@ const sn_feature_kind *const sn_feature_kinds[SN_ROLES][SN_KIND_COUNT] = {
 };
 
 static enum sn_role role_of(const json_t *options) {
-    return json_object_get(options, "prefix") ? SN_ROLE_WRITTEN : json_object_get(options, "processor") ? SN_ROLE_PUBLISHED : SN_ROLE_OWN;
+    if (json_object_get(options, "prefix")) return SN_ROLE_WRITTEN;
+    if (json_object_get(options, "prompt")) return SN_ROLE_PROMPT;
+    return json_object_get(options, "processor") ? SN_ROLE_PUBLISHED : SN_ROLE_OWN;
 }
 
 static bool has_role(const sn_feature *f, enum sn_role role) { return f->row == sn_feature_kinds[role][f->row->kind]; }
@@ -58,6 +60,7 @@ sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *option
 }
 
 bool sn_feature_written(const sn_feature *f) { return has_role(f, SN_ROLE_WRITTEN); }
+bool sn_feature_prompts(const sn_feature *f) { return has_role(f, SN_ROLE_PROMPT); }
 
 sn_status sn_feature_set_directory(sn_feature *f, const char *directory) {
     sn_free(f->directory);

@@ -28,7 +28,8 @@ typedef struct sn_sample {
     void *data;
     size_t bytes;
     int64_t length;  /* sequence length where there is one */
-    double number;   /* number: the standardised value; category and binary: the class, -1 when not known */
+    double number;   /* number: the standardised value; category and binary: the class, -1 when not known; a text that is
+                      * learned: how many of its tokens are */
 } sn_sample;
 void sn_sample_free(sn_sample *sample);
 
@@ -75,17 +76,20 @@ typedef struct sn_feature_kind {
     /* arrays[0..n) of n samples; sequences also lengths at scales 1, 1/2, 1/4, 1/8 (at least 1) as arrays[1..4]. */
     sn_status (*collate)(const sn_feature *f, const sn_sample *const *samples, int64_t n, sn_array arrays[SN_FEATURE_ARRAYS]);
     bool sequence;            /* array 0 has time as its second axis */
+    /* Of a text that is written: collate where each goes on from a prompt; NULL in others. */
+    sn_status (*collate_after)(const sn_feature *f, const sn_sample *const *prompts, const sn_sample *const *samples, int64_t n,
+                               sn_array arrays[SN_FEATURE_ARRAYS]);
 } sn_feature_kind;
-/* By what prepares a column (features.def): its own statistics, a published model's processor, or that of the model that
- * learns to write it. */
-enum sn_role { SN_ROLE_OWN, SN_ROLE_PUBLISHED, SN_ROLE_WRITTEN, SN_ROLES };
+/* By what prepares a column and for what (features.def). */
+enum sn_role { SN_ROLE_OWN, SN_ROLE_PUBLISHED, SN_ROLE_PROMPT, SN_ROLE_WRITTEN, SN_ROLES };
 extern const sn_feature_kind *const sn_feature_kinds[SN_ROLES][SN_KIND_COUNT]; /* NULL: not in this build */
 
 /* `options` may be NULL; unknown keys fail. With "processor" (a model's directory inside the directory of the whole) the
  * column is prepared as that model's own files say; sn_feature_set_directory tells, before fit or open, where they are. */
 sn_status sn_feature_create(const char *name, sn_kind kind, const json_t *options, sn_feature **out);
-/* Is it a text that a published model learns to write? */
+/* Is it a text that a published model learns to write? One that such a text goes on from? */
 bool sn_feature_written(const sn_feature *f);
+bool sn_feature_prompts(const sn_feature *f);
 sn_status sn_feature_set_directory(sn_feature *f, const char *directory);
 sn_status sn_feature_fit(sn_feature *f, const sn_fit_source *source);
 sn_status sn_feature_open(sn_feature *f); /* after options came from a file */

@@ -168,5 +168,6 @@ static sn_status image_collate(const sn_feature *f, const sn_sample *const *samp
 }
 
 static const char *const keys[] = {"height", "width", "channels", "resample", "mean", "std", NULL};
-const sn_feature_kind sn_feature_image = {SN_KIND_IMAGE, true, keys, image_fit, image_open, image_close,
-                                          image_encode, image_types, image_collate, false};
+const sn_feature_kind sn_feature_image = {.kind = SN_KIND_IMAGE, .media = true, .keys = keys, .fit = image_fit,
+                                          .open = image_open, .close = image_close, .encode = image_encode, .types = image_types,
+                                          .collate = image_collate};

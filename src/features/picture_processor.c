@@ -74,4 +74,5 @@ static sn_status collate(const sn_feature *f, const sn_sample *const *samples, i
 }
 
 static const char *const keys[] = {"processor", NULL};
-const sn_feature_kind sn_feature_image_processor = {SN_KIND_IMAGE, true, keys, NULL, open, close, encode, types, collate, false};
+const sn_feature_kind sn_feature_image_processor = {.kind = SN_KIND_IMAGE, .media = true, .keys = keys, .open = open,
+                                                    .close = close, .encode = encode, .types = types, .collate = collate};

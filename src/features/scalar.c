@@ -234,9 +234,11 @@ static sn_status binary_encode(const sn_feature *f, const sn_cell *cell, sn_samp
 
 static const char *const number_keys[] = {"mean", "std", "min", "max", NULL};
 static const char *const class_keys[] = {"classes", NULL};
-const sn_feature_kind sn_feature_number = {SN_KIND_NUMBER, false, number_keys, number_fit, number_open, NULL,
-                                           number_encode, float_types, number_collate, false};
-const sn_feature_kind sn_feature_category = {SN_KIND_CATEGORY, false, class_keys, category_fit, class_open, class_close,
-                                             class_encode, class_types, class_collate, false};
-const sn_feature_kind sn_feature_binary = {SN_KIND_BINARY, false, class_keys, binary_fit, binary_open, class_close,
-                                           binary_encode, class_types, class_collate, false};
+const sn_feature_kind sn_feature_number = {.kind = SN_KIND_NUMBER, .keys = number_keys, .fit = number_fit, .open = number_open,
+                                           .encode = number_encode, .types = float_types, .collate = number_collate};
+const sn_feature_kind sn_feature_category = {.kind = SN_KIND_CATEGORY, .keys = class_keys, .fit = category_fit,
+                                             .open = class_open, .close = class_close, .encode = class_encode,
+                                             .types = class_types, .collate = class_collate};
+const sn_feature_kind sn_feature_binary = {.kind = SN_KIND_BINARY, .keys = class_keys, .fit = binary_fit, .open = binary_open,
+                                           .close = class_close, .encode = binary_encode, .types = class_types,
+                                           .collate = class_collate};

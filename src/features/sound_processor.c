@@ -62,4 +62,5 @@ static sn_status collate(const sn_feature *f, const sn_sample *const *samples, i
 }
 
 static const char *const keys[] = {"processor", NULL};
-const sn_feature_kind sn_feature_audio_processor = {SN_KIND_AUDIO, true, keys, NULL, open, close, encode, types, collate, false};
+const sn_feature_kind sn_feature_audio_processor = {.kind = SN_KIND_AUDIO, .media = true, .keys = keys, .open = open,
+                                                    .close = close, .encode = encode, .types = types, .collate = collate};

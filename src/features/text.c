@@ -82,5 +82,6 @@ static sn_status text_collate(const sn_feature *f, const sn_sample *const *sampl
 }
 
 static const char *const keys[] = {"most_words", "least_count", "ngrams", "max_length", "vocabulary", NULL};
-const sn_feature_kind sn_feature_text = {SN_KIND_TEXT, false, keys, text_fit, text_open, text_close,
-                                         text_encode, text_types, text_collate, true};
+const sn_feature_kind sn_feature_text = {.kind = SN_KIND_TEXT, .keys = keys, .fit = text_fit, .open = text_open,
+                                         .close = text_close, .encode = text_encode, .types = text_types, .collate = text_collate,
+                                         .sequence = true};

@@ -81,4 +81,5 @@ static sn_status collate(const sn_feature *f, const sn_sample *const *samples, i
 }
 
 static const char *const keys[] = {"processor", "max_length", "padded", NULL};
-const sn_feature_kind sn_feature_text_processor = {SN_KIND_TEXT, false, keys, NULL, open, close, encode, types, collate, true};
+const sn_feature_kind sn_feature_text_processor = {.kind = SN_KIND_TEXT, .keys = keys, .open = open, .close = close,
+                                                   .encode = encode, .types = types, .collate = collate, .sequence = true};

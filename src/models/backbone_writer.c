@@ -3,7 +3,9 @@
  *
  *   pixels [N,H,W,C]  |  sound [N,F,M]  |  question ids [N,Q], lengths [N]   } the page's network -> logits [N,T,V]
  *   target [N,T]: the text's tokens but the last                            }
- *   labels [N,T]: its tokens but the first, -1 behind its end  -> cross-entropy of each, summed over a text: [N,1] */
+ *   labels [N,T]: its tokens but the first, -1 behind its end  -> cross-entropy of each, summed over a text: [N,1]
+ *
+ * A prompt is the beginning of target, and its labels are -1 (features/text_written.c). */
 #include "models/backbone_internal.h"
 
 /* Cross-entropy of logits [N,T,V], summed over the steps that have a label. */

@@ -151,7 +151,7 @@ static void count_table(const sn_model *m, const sn_part *part, int64_t *numbers
 
 bool sn_part_single(const sn_part *part) { return part->modality != SN_MOD_TABLE && part->modality != SN_MOD_WRITER; }
 
-/* The arrays of column after column. */
+/* The arrays of column after column; a prompt has none of its own. */
 static int writer_types(const sn_model *m, const sn_part *part, int64_t rows, int64_t steps, sn_type types[SN_FEATURE_ARRAYS]) {
     int n = 0;
     for (int k = 0; k < part->n_features; k++) {
@@ -218,7 +218,8 @@ static sn_status collate_writer(const sn_model *m, const sn_part *part, const sn
     for (int k = 0; k < part->n_features; k++) {
         const sn_feature *f = m->inputs[part->features[k]];
         sn_array own[SN_FEATURE_ARRAYS] = {0};
-        sn_status status = f->row->collate(f, samples[k], rows, own);
+        bool prompted = k && sn_feature_prompts(m->inputs[part->features[k - 1]]) && f->row->collate_after;
+        sn_status status = prompted ? f->row->collate_after(f, samples[k - 1], samples[k], rows, own) : f->row->collate(f, samples[k], rows, own);
         for (int i = 0; i < SN_FEATURE_ARRAYS; i++) {
             if (own[i].data && status == SN_OK && n < SN_FEATURE_ARRAYS) arrays[n++] = own[i];
             else sn_array_free(&own[i]);

@@ -196,6 +196,21 @@ static sn_status read_encoder(sn_part *part, const json_t *owner, const char *di
     return part->encoder == &sn_encoder_pretrained || part->modality == SN_MOD_WRITER ? read_backbone(part, directory) : SN_OK;
 }
 
+/* A text to be written is a writer's last input, and a prompt stands right before it. */
+static sn_status check_written(const sn_model *m, const sn_part *part) {
+    bool writes = part->modality == SN_MOD_WRITER;
+    for (int k = 0; k < part->n_features; k++) {
+        const sn_feature *f = m->inputs[part->features[k]];
+        int before_last = part->n_features - 1 - k;
+        if (sn_feature_prompts(f) && !(writes && before_last == 1))
+            SN_FAIL(SN_ERR_FORMAT, "\"%s\" is a prompt, which stands right before the text that is written", f->name);
+        if (sn_feature_written(f) != (writes && !before_last))
+            SN_FAIL(SN_ERR_FORMAT, "the last input of a writer, and no other, must be the text that is written; \"%s\" is%s", f->name,
+                    sn_feature_written(f) ? "" : " not");
+    }
+    return SN_OK;
+}
+
 /* A published model reads what its own processor prepared, and nothing else does. */
 static sn_status check_processor(const sn_model *m, const sn_part *part) {
     const char *own = json_string_value(json_object_get(part->options, "directory"));
@@ -205,10 +220,7 @@ static sn_status check_processor(const sn_model *m, const sn_part *part) {
         SN_FAIL(SN_ERR_FORMAT, "the encoder \"%s\" does not read what the processor \"%s\" prepares", part->backbone ? own : part->encoder->name,
                 place ? place : "of no model");
     }
-    if (part->modality != SN_MOD_WRITER) return SN_OK;
-    const sn_feature *last = m->inputs[part->features[part->n_features - 1]];
-    if (!sn_feature_written(last)) SN_FAIL(SN_ERR_FORMAT, "the last input must be the text that is written; \"%s\" is not", last->name);
-    return SN_OK;
+    return check_written(m, part);
 }
 
 static sn_status read_encoders(sn_model *m, const json_t *root, const char *directory) {

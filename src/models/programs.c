@@ -57,6 +57,7 @@ static void writer_input(sn_graph *g, const sn_model *m, const sn_part *part, co
         const sn_feature *f = m->inputs[part->features[i]];
         sn_type own[SN_FEATURE_ARRAYS];
         int more = f->row->types(f, 1, 1, own);
+        if (!more) continue; /* a prompt, which is in the text's */
         if (k + more > n) { /* a file that says more than there is room for */
             (void)sn_graph_fail(g, SN_ERR_UNSUPPORTED, "a writer reads so many columns only");
             return;

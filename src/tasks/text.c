@@ -31,8 +31,7 @@ static sn_node link(sn_graph *g, const sn_feature *target, sn_node raw) {
     return raw;
 }
 
-/* Of all tokens but the first, which nothing comes before. */
-static double tokens_of(const sn_sample *sample) { return sample ? (double)sample->length - 1 : 0; }
+static double tokens_of(const sn_sample *sample) { return sample ? sample->number : 0; }
 
 static sn_status collate(const sn_feature *target, const json_t *options, const sn_sample *const *samples, int64_t n,
                          sn_array *arrays, double *divisor) {

@@ -194,7 +194,7 @@ static sn_status preprocessing_of(const sn_planner *p, const json_t *block, sn_k
 static sn_status make_feature(sn_planner *p, int c, bool target, sn_feature **out) {
     const char *name = sn_table_column_name(p->table, c);
     json_t *options;
-    SN_TRY(preprocessing_of(p, sn_plan_block(p->config, target ? "output_features" : "input_features", name), p->kinds[c], &options));
+    SN_TRY(preprocessing_of(p, sn_plan_block(p->config, p->is_target[c] ? "output_features" : "input_features", name), p->kinds[c], &options));
     sn_status status = p->writer ? sn_plan_writer_processor(p, c, options) : target ? SN_OK : sn_plan_backbone(p, c, options);
     if (status == SN_OK) status = sn_feature_create(name, p->kinds[c], options, out);
     json_decref(options);

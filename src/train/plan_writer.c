@@ -1,8 +1,9 @@
 /* plan_writer.c: "model": a published model that writes texts learns from the table itself.
  *
- *   the directory -> which columns it reads (a picture, a sound, a question), which one it writes (the target)
+ *   the directory -> which columns it reads (a picture, a sound, a question; a decoder alone: a prompt, if one is named),
+ *   which one it writes (the target)
  *   its processors and tokenizer prepare them; the text gets the tokens that the model's own generation begins and ends
- *   with, so that what is learned is what is asked for later
+ *   with, so that what is learned is what is asked for later; with a prompt before it only the token that ends it
  *
  * The model then has one part, the writer, and the task "text". */
 #include "base/hub.h"
@@ -53,6 +54,18 @@ static int kinds_read(const sn_planner *p, sn_kind kinds[3]) {
     return n;
 }
 
+/* A decoder alone reads nothing else, so that a text among the inputs can only be what its own goes on from. */
+static bool is_prompt(const sn_planner *p, int column) {
+    sn_kind kinds[3];
+    return p->is_input[column] && !kinds_read(p, kinds);
+}
+
+static bool has_prompt(const sn_planner *p) {
+    for (int c = 0; c < p->n_columns; c++)
+        if (is_prompt(p, c)) return true;
+    return false;
+}
+
 /* What stands in a cell is a text where a text is wanted, whatever the column looks like: "yes" and "no" are words too. */
 static bool read_as_text(sn_planner *p, int column) {
     static const unsigned words = 1u << SN_KIND_TEXT | 1u << SN_KIND_CATEGORY | 1u << SN_KIND_BINARY | 1u << SN_KIND_NUMBER;
@@ -94,6 +107,7 @@ sn_status sn_plan_writer_roles(sn_planner *p, bool named) {
     sn_kind kinds[3];
     int n = kinds_read(p, kinds), chosen = 0;
     SN_TRY(check_target(p));
+    if (!n && named) kinds[n++] = SN_KIND_TEXT; /* a prompt, only where it is asked for */
     for (int k = 0; k < n; k++) SN_TRY(choose_one(p, kinds[k], named));
     for (int c = 0; c < p->n_columns; c++) chosen += p->is_input[c];
     if (chosen != n) SN_FAIL(SN_ERR_USAGE, "a model of type %s reads %d column%s besides what it writes, not %d", config_of(p)->page->model_type, n, n == 1 ? "" : "s", chosen);
@@ -151,12 +165,14 @@ static sn_status describe_text(const sn_planner *p, int column, json_t *options)
     int32_t end = -1;
     int64_t longest;
     if (!prefix || json_object_set_new(options, "prefix", prefix)) SN_FAIL(SN_ERR_MEMORY, "out of memory");
+    bool prompted = has_prompt(p);
     SN_TRY(config_of(p)->page->decoder(config_of(p), &shape));
     SN_TRY(read_generation(p, &generation));
     sn_status status = config_of(p)->page->accepts & SN_IN_SOUND ? add_speech_frame(p, generation, prefix, &end)
                                                                  : add_frame(p, generation, shape.cross, prefix, &end);
     json_decref(generation);
     SN_TRY(status);
+    if (prompted && (json_array_clear(prefix) || json_object_set_new(options, "prompted", json_true()))) SN_FAIL(SN_ERR_MEMORY, "out of memory");
     int64_t most = shape.positions > 0 ? shape.positions : USUAL;
     SN_TRY(sn_json_int(p->config, "max_length", most < USUAL ? most : USUAL, &longest));
     SN_TRY(sn_json_int(options, "max_length", longest, &longest));
@@ -175,6 +191,7 @@ sn_status sn_plan_writer_processor(const sn_planner *p, int column, json_t *opti
     if (failed) SN_FAIL(SN_ERR_MEMORY, "out of memory");
     if (p->is_target[column]) return describe_text(p, column, options);
     if (p->kinds[column] != SN_KIND_TEXT) return SN_OK;
+    if (is_prompt(p, column)) return json_object_set_new(options, "prompt", json_true()) ? sn_fail(SN_ERR_MEMORY, "out of memory") : SN_OK;
     int64_t longest; /* a question */
     SN_TRY(sn_json_int(options, "max_length", sn_page_longest(config_of(p)), &longest));
     if (json_object_set_new(options, "max_length", json_integer(longest))) SN_FAIL(SN_ERR_MEMORY, "out of memory");

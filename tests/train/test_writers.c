@@ -10,7 +10,7 @@
 #include "params/weights.h"
 #include "sensorium.h"
 
-static const double TOLERANCE = 1e-4;
+static const double TOLERANCE = 1e-5;
 enum { SAMPLE_RATE = 16000, STEPS = 5 };
 
 typedef struct world {
@@ -130,6 +130,10 @@ static sn_status writer(const place *p, sn_table *table, const char *model, cons
 }
 
 static const char *language_of(const char *name) { return strcmp(name, "listener") ? NULL : "\"language\": \"en\""; }
+static const char PROMPTED[] = "\"inputs\": [\"in0\"], \"max_length\": 20"; /* the golden's */
+
+/* What the config says besides; the golden's name says how the model is used. */
+static const char *more_of(const char *name) { return strstr(name, "_prompted") ? PROMPTED : language_of(name); }
 
 static void test_learns_as_transformers(void **state) {
     const world *w = *state;
@@ -137,12 +141,12 @@ static void test_learns_as_transformers(void **state) {
     const char *name;
     json_t *about;
     json_object_foreach(json_object_get(w->golden, "models"), name, about) {
-        char *model = quiet_copy(w->p, name);
+        char *model = quiet_copy(w->p, json_string_value(json_object_get(about, "model")));
         sn_table *table = table_of(w->p, json_object_get(about, "rows"), 1);
         const json_t *losses = json_object_get(about, "losses");
         sn_trainer *t;
         run r = {.n = 0};
-        assert_ok(writer(w->p, table, model, NULL, rate, language_of(name), &t));
+        assert_ok(writer(w->p, table, model, NULL, rate, more_of(name), &t));
         assert_ok(sn_trainer_run(t, on_event, &r));
         assert_int_equal(r.n, STEPS);
         for (size_t i = 0; i < STEPS; i++) {
@@ -207,15 +211,15 @@ static double loss_of(const sn_model *m, const sn_table *table) {
 /* Adapters: the published weights stay, the saved model scores as the one in memory did, and verifies. */
 static void test_adapters(void **state) {
     const world *w = *state;
-    static const char *const names[] = {"captioner", "gpt2", "blip_asker", "listener"};
+    static const char *const names[] = {"captioner", "gpt2", "gpt2_prompted", "blip_asker", "listener"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const json_t *about = json_object_get(json_object_get(w->golden, "models"), names[i]);
-        char *model = quiet_copy(w->p, names[i]), *output = place_path(w->p, "adapted", NULL), *text, more[160];
+        char *model = quiet_copy(w->p, json_string_value(json_object_get(about, "model"))), *output = place_path(w->p, "adapted", NULL), *text, more[160];
         sn_table *table = table_of(w->p, json_object_get(about, "rows"), 1);
         sn_trainer *t;
         run r = {.n = 0};
         sn_model *m;
-        (void)snprintf(more, sizeof more, "\"tune\": \"lora\"%s%s", language_of(names[i]) ? ", " : "", language_of(names[i]) ? language_of(names[i]) : "");
+        (void)snprintf(more, sizeof more, "\"tune\": \"lora\"%s%s", more_of(names[i]) ? ", " : "", more_of(names[i]) ? more_of(names[i]) : "");
         assert_ok(writer(w->p, table, model, "adapted", 5e-3, more, &t));
         assert_ok(sn_trainer_run(t, on_event, &r));
         assert_true(fabs(r.losses[0] - json_number_value(json_array_get(json_object_get(about, "losses"), 0))) <= TOLERANCE * r.losses[0]);
@@ -239,6 +243,38 @@ static void test_adapters(void **state) {
         free(model);
         free(output);
     }
+}
+
+/* ---- prompts ---- */
+
+static double first_loss(const world *w, const char *csv, const char *more) {
+    char *model = quiet_copy(w->p, "gpt2");
+    sn_buf text = {0};
+    sn_trainer *t;
+    run r = {.n = 0};
+    sn_buf_puts(&text, csv);
+    sn_table *table = open_text(w->p, &text);
+    assert_ok(writer(w->p, table, model, NULL, 1e-3, more, &t));
+    assert_ok(sn_trainer_run(t, on_event, &r));
+    sn_trainer_free(t);
+    sn_table_free(table);
+    free(model);
+    return r.losses[0];
+}
+
+/* What separates the texts is learned with the second; a prompt counts by its end; without one the text is another. */
+static void test_prompts(void **state) {
+    const world *w = *state;
+    static const char asked[] = "\"inputs\": [\"in0\"]";
+    static const char separated[] = "\"inputs\": [\"in0\"], \"output_features\": [{\"name\": \"said\", \"preprocessing\": {\"separator\": \" \"}}]";
+    static const char shorter[] = "\"inputs\": [\"in0\"], \"max_length\": 4"; /* of prompts three tokens */
+    double plain = first_loss(w, "in0,said\nis it,big\none,two\n", asked), spaced = first_loss(w, "in0,said\nis it,\" big\"\none,\" two\"\n", asked);
+    assert_true(plain != spaced);
+    assert_true(first_loss(w, "in0,said\nis it,big\none,two\n", separated) == spaced);
+    assert_true(first_loss(w, "in0,said\nis it,big\none,two\n", NULL) != plain);
+    double cut = first_loss(w, "in0,said\nthe circle is it,big\nthe square is it,big\n", shorter);
+    assert_true(first_loss(w, "in0,said\nanother square is it,big\none is it,big\n", shorter) == cut);
+    assert_true(first_loss(w, "in0,said\nthe circle is it,big\nthe square is on,big\n", shorter) != cut);
 }
 
 /* ---- refusals ---- */
@@ -267,6 +303,9 @@ static void test_refusals(void **state) {
     refused(w, one, "pipelines/gpt2", "\"fusion\": \"concat\"", "\"fusion\" cannot stand beside it");
     refused(w, one, "pipelines/gpt2", "\"tune\": \"frozen\"", "learns as a whole (full) or through adapters (lora)");
     refused(w, one, "pipelines/gpt2", "\"max_length\": 49", "the model writes up to 48 tokens");
+    refused(w, "a,b,said\nis it,one,big\none,two,small\n", "pipelines/gpt2", "\"inputs\": [\"a\", \"b\"]", "reads one text column besides what it writes; there are several");
+    refused(w, "a,said\n" SN_TEST_ROOT "/golden/pipelines/p1.png,big\n" SN_TEST_ROOT "/golden/pipelines/p2.png,small\n", "pipelines/gpt2", "\"inputs\": [\"a\"]",
+            "reads one text column besides what it writes; there is none");
     refused(w, "sound,said\n" SN_TEST_ROOT "/golden/audio/tone.wav,big\n" SN_TEST_ROOT "/golden/audio/tone.wav,small\n", "pipelines/listener", NULL,
             "which language is spoken?");
     refused(w, one, "pipelines/nowhere", NULL, "nowhere");
@@ -301,6 +340,6 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_learns_as_transformers), cmocka_unit_test(test_says_what_it_learned),
-                                       cmocka_unit_test(test_adapters), cmocka_unit_test(test_refusals), cmocka_unit_test(test_text_without_model)};
+                                       cmocka_unit_test(test_adapters), cmocka_unit_test(test_prompts), cmocka_unit_test(test_refusals), cmocka_unit_test(test_text_without_model)};
     return cmocka_run_group_tests(tests, begin, end);
 }
