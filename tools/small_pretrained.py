@@ -6,17 +6,21 @@ model.safetensors, and its tokenizer or processor. For trying out and testing en
     small_pretrained.py tests/golden/transfer --golden      as the tests want them: tiny, and with golden.safetensors, the
                         vectors that Transformers' own processors, tokenizers and networks give for a few cells
 
-OUT/bert, OUT/gpt2, OUT/vit, OUT/resnet, OUT/clip, OUT/whisper. The words of the BERT tokenizer are the commonest of the
-text files' (every column) besides all ASCII characters. Needs torch, tokenizers and transformers."""
+OUT/bert, OUT/gpt2, OUT/vit, OUT/resnet, OUT/clip, OUT/whisper, OUT/vgg (16 layers, torchvision's names),
+OUT/vgg_timm. The words of the BERT tokenizer are the commonest of the text files' (every column) besides all ASCII
+characters. Needs torch, tokenizers and transformers."""
 import argparse, collections, os, re, warnings
 import torch
 import transformers as T
 import tokenizers as K
 from safetensors.torch import save_file
 
+from torch_models import VGG
+
 warnings.filterwarnings("ignore")
 T.logging.set_verbosity_error()
 T.logging.disable_progress_bar()
+NAMES = ["bert", "gpt2", "vit", "resnet", "clip", "whisper", "vgg", "vgg_timm"]
 ASCII = [chr(c) for c in range(33, 127)]
 
 
@@ -72,6 +76,14 @@ def make(name, o, words):
         processor = T.ConvNextImageProcessorPil(size={"shortest_edge": o.picture}, crop_pct=1.0, image_mean=mean, image_std=std)
         config = T.ResNetConfig(embedding_size=o.width // 2, hidden_sizes=[o.width // 2, o.width], depths=[1, 1], layer_type="basic")
         return T.ResNetModel(config), [processor]
+    if name in ("vgg", "vgg_timm"):  # timm's config.json says how pictures are prepared, beside torchvision's weights lies a file
+        side, timm = max(o.picture, 32), name == "vgg_timm"
+        processor = T.BitImageProcessorPil(size={"shortest_edge": side * 8 // 7}, crop_size={"height": side, "width": side}, resample=2,
+                                           image_mean=mean, image_std=std)
+        model = VGG(16, False, timm, num_classes=3, num_channels=3, widths=[o.width // 4] * 5, hidden_size=o.width)
+        if timm:
+            model.config["pretrained_cfg"] = dict(input_size=[3, side, side], interpolation="bilinear", crop_pct=0.875, mean=mean, std=std)
+        return model, [processor]
     if name == "clip":
         tokenizer = byte_tokenizer("<|startoftext|>", "<|endoftext|>", True)
         ends = dict(bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id)
@@ -117,7 +129,7 @@ def picture_vectors(model, processor):
             x = x / x.norm()
         else:
             out = model(pixels)
-            x = out.last_hidden_state[:, 0] if out.pooler_output is None else out.pooler_output.flatten(1)
+            x = out["last_hidden_state"][:, 0] if out.get("pooler_output") is None else out["pooler_output"].flatten(1)
         rows.append(x[0])
     return torch.stack(rows)
 
@@ -150,22 +162,22 @@ def main():
     for option, value in (("width", 64), ("layers", 2), ("picture", 64), ("seconds", 4), ("mels", 80), ("words", 2000)):
         p.add_argument("--" + option, type=int, default=value)
     p.add_argument("--text", nargs="*", default=[])
-    p.add_argument("--only", default="bert,gpt2,vit,resnet,clip,whisper")
+    p.add_argument("--only", default=",".join(NAMES))
     p.add_argument("--golden", action="store_true")
     o = p.parse_args()
     words = words_of(o.text, o.words)
     if o.golden:
         o.width, o.picture, o.seconds, o.mels = 16, 16, 1, 8
         words = sorted({w for t in TEXTS for w in re.findall(r"[a-z]+", t.lower())})
-    for i, name in enumerate(o.only.split(",")):
-        torch.manual_seed(7 + i)
+    for name in o.only.split(","):
+        torch.manual_seed(7 + NAMES.index(name))
         model, rest = make(name, o, words)
         place = os.path.join(o.out, name)
         with torch.no_grad():  # as much spread as a trained model's activations have
             for key, x in model.named_parameters():
                 if x.dim() > 1 and "embed_positions" not in key:
                     x.normal_(0, (2.0 / (x.numel() / x.shape[0])) ** 0.5 if x.dim() > 2 else 0.1)
-        for part in [model.eval()] + rest:
+        for part in [model.eval()] + (rest if name != "vgg_timm" else []):
             part.save_pretrained(place)
         if o.golden:
             golden(name, model, rest, place)

@@ -112,8 +112,8 @@ sn_status sn_dataset_create(const sn_model *m, const sn_table *table, const sn_d
     if (!d) return SN_ERR_MEMORY;
     d->model = m;
     d->table = table;
-    bool own_targets = !m->writes && (options->targets || options->targets_if_any); /* a writer's is its last input */
-    d->n_columns = m->n_inputs + (own_targets ? m->n_targets : 0);
+    bool targets = options->targets || options->targets_if_any, whole = m->writes && targets; /* a writer's target is its last input */
+    d->n_columns = m->n_inputs + (targets && !m->writes ? m->n_targets : 0);
     d->columns = sn_alloc((size_t)d->n_columns, sizeof *d->columns);
     d->row_broken = sn_alloc((size_t)sn_table_rows(table), sizeof *d->row_broken);
     sn_status status = d->columns && d->row_broken ? SN_OK : SN_ERR_MEMORY;
@@ -121,7 +121,7 @@ sn_status sn_dataset_create(const sn_model *m, const sn_table *table, const sn_d
     for (int k = 0; status == SN_OK && k < d->n_columns; k++) {
         bool target = k >= m->n_inputs;
         const sn_feature *f = target ? m->targets[k - m->n_inputs].feature : m->inputs[k];
-        status = bind_column(d, f, options->targets && (target || m->writes), &d->columns[k]);
+        status = bind_column(d, f, target ? options->targets : whole, &d->columns[k]);
         any |= !target && d->columns[k].column >= 0;
     }
     if (status == SN_OK && !any)

@@ -207,16 +207,70 @@ static sn_status read_block(const char *path, const char *block, json_t **out) {
     return SN_OK;
 }
 
+/* ---- timm: a block of config.json ---- */
+
+static sn_status timm_side(const json_t *block, int64_t *side) {
+    json_t *list;
+    SN_TRY(sn_json_array(block, "input_size", &list));
+    *side = json_integer_value(json_array_get(list, 1));
+    if (*side < 1 || *side > SN_PROCESSOR_MOST_SIDE || json_integer_value(json_array_get(list, 2)) != *side)
+        SN_FAIL(SN_ERR_UNSUPPORTED, "\"input_size\" must be [3, side, side] with a side of 1 to %d", SN_PROCESSOR_MOST_SIDE);
+    return SN_OK;
+}
+
+/* The same in the words of preprocessor_config.json, with timm's defaults: resized to side / crop_pct ("center": the
+ * shorter edge, "squash": both), and the middle of it. Where as many rows are cut above as below but for one, that one may
+ * be the other. */
+static sn_status translate_timm(const json_t *block, json_t **out) {
+    static const char *const filters[] = {"bilinear", "bicubic"};
+    const char *filter, *mode;
+    double pct;
+    int64_t side;
+    SN_TRY(timm_side(block, &side));
+    SN_TRY(sn_json_number(block, "crop_pct", 0.875, &pct));
+    SN_TRY(sn_json_string(block, "interpolation", filters[1], &filter));
+    SN_TRY(sn_json_string(block, "crop_mode", "center", &mode));
+    bool squash = !strcmp(mode, "squash"), cubic = !strcmp(filter, filters[1]);
+    if (!squash && strcmp(mode, "center")) SN_FAIL(SN_ERR_UNSUPPORTED, "\"crop_mode\": \"%.80s\" is none of center, squash", mode);
+    if (!cubic && strcmp(filter, filters[0])) SN_FAIL(SN_ERR_UNSUPPORTED, "\"interpolation\": \"%.80s\" is none of bilinear, bicubic", filter);
+    if (!(pct >= 0.01 && pct <= 1)) SN_FAIL(SN_ERR_FORMAT, "\"crop_pct\" must be 0.01 to 1, not %g", pct);
+    json_int_t edge = (json_int_t)((double)side / pct);
+    json_t *resized = squash ? json_pack("{s:I, s:I}", "height", edge, "width", edge) : json_pack("{s:I}", "shortest_edge", edge);
+    *out = json_pack("{s:s, s:o, s:{s:I, s:I}, s:i, s:[f, f, f], s:[f, f, f]}", "image_processor_type", "BitImageProcessor", "size", resized, "crop_size",
+                     "height", (json_int_t)side, "width", (json_int_t)side, "resample", cubic ? 3 : 2, "image_mean", 0.485, 0.456, 0.406,
+                     "image_std", 0.229, 0.224, 0.225);
+    static const char *const given[][2] = {{"mean", "image_mean"}, {"std", "image_std"}};
+    for (int i = 0; *out && i < 2; i++)
+        if (json_object_get(block, given[i][0])) (void)json_object_set(*out, given[i][1], json_object_get(block, given[i][0]));
+    return *out ? SN_OK : SN_ERR_MEMORY;
+}
+
+static sn_status parse_timm(const json_t *block, const char *path, sn_image_processor *out) {
+    json_t *config = NULL;
+    sn_status status = translate_timm(block, &config);
+    if (status != SN_OK) {
+        (void)sn_fail_in("%s: \"pretrained_cfg\"", path);
+        return sn_fail_at(path, 0, NULL);
+    }
+    status = sn_image_processor_parse(config, path, NULL, out);
+    json_decref(config);
+    return status;
+}
+
+/* ---- a directory ---- */
+
 sn_status sn_image_processor_read(const char *directory, const char *model_type, sn_image_processor *out) {
-    static const char *const files[][2] = {{"processor_config.json", "image_processor"}, {"preprocessor_config.json", NULL}};
+    static const struct { const char *name, *block; bool timm; } files[] = {
+        {"processor_config.json", "image_processor", false}, {"preprocessor_config.json", NULL, false}, {"config.json", "pretrained_cfg", true}};
     *out = (sn_image_processor){0};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         json_t *config;
         char *path;
-        SN_TRY(sn_file_find(directory, files[i][0], &path));
-        sn_status status = read_block(path, files[i][1], &config);
+        SN_TRY(sn_file_find(directory, files[i].name, &path));
+        sn_status status = read_block(path, files[i].block, &config);
         bool found = config != NULL;
-        if (status == SN_OK && found) status = sn_image_processor_parse(config, path, model_type, out);
+        if (status == SN_OK && found) status = files[i].timm ? parse_timm(config, path, out)
+                                                                   : sn_image_processor_parse(config, path, model_type, out);
         json_decref(config);
         sn_free(path);
         if (status != SN_OK || found) return status;

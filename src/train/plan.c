@@ -25,12 +25,15 @@ void sn_plan_free(sn_plan *plan) {
 
 /* ---- presets: whole configs by name ---- */
 
+/* By modality, what the encoder is where the config says nothing; "size" of pictures; "pretrained": the modality whose
+ * encoder is a published model that the config must name, and what that is. */
 static const struct {
     const char *name, *config;
 } presets[] = {
     {"article-cnn", "{\"image\": {\"type\": \"cnn\", \"channels\": [64, 128, 256], \"width\": 1024, \"dropout\": 0.5}, \"size\": 224}"},
     {"article-cnn-lstm", "{\"image\": {\"type\": \"cnn\", \"channels\": [64, 128, 256], \"width\": 1024, \"dropout\": 0.5}, "
                          "\"text\": {\"type\": \"lstm\", \"embedding\": 128, \"width\": 256}, \"size\": 224}"},
+    {"article-vgg-lstm", "{\"pretrained\": {\"image\": \"VGG16\"}, \"text\": {\"type\": \"lstm\", \"embedding\": 128, \"width\": 256}}"},
 };
 
 static sn_status find_preset(sn_planner *p) {

@@ -25,11 +25,13 @@ const json_t *sn_plan_block(const json_t *config, const char *list, const char *
 
 /* ---- what the config says ---- */
 
-/* An "encoder" is a name or a block with "type". */
+/* An "encoder" is a name or a block with "type". Another type than the one before leaves nothing of that one's options. */
 static sn_status add_choice(const char *column, const json_t *choice, json_t *block) {
     if (!choice || json_is_null(choice)) return SN_OK;
     if (!json_is_string(choice) && !json_is_object(choice))
         SN_FAIL(SN_ERR_USAGE, "the encoder of \"%s\" must be a name or a block with \"type\"", column);
+    const json_t *type = json_is_string(choice) ? choice : json_object_get(choice, "type"), *before = json_object_get(block, "type");
+    if (type && before && !json_equal(type, before)) (void)json_object_clear(block);
     int failed = json_is_string(choice) ? json_object_set(block, "type", (json_t *)(uintptr_t)choice)
                                         : json_object_update(block, (json_t *)(uintptr_t)choice);
     if (failed) SN_FAIL(SN_ERR_MEMORY, "out of memory");
@@ -59,6 +61,14 @@ static sn_status choice_of(const sn_planner *p, enum sn_modality modality, const
     if (status == SN_OK) *out = block;
     else json_decref(block);
     return status;
+}
+
+/* A preset that builds on a published model does not say where that lies. */
+static sn_status check_named(const sn_planner *p, const char *modality, const char *type) {
+    const char *needed = json_string_value(json_object_get(json_object_get(p->preset, "pretrained"), modality));
+    if (!needed || type) return SN_OK;
+    SN_FAIL(SN_ERR_USAGE, "the preset \"%s\" builds on a published %s, which \"%s_encoder\" must name: --%s-encoder DIR, such as --%s-encoder models/vgg16",
+            json_string_value(json_object_get(p->config, "preset")), needed, modality, modality, modality);
 }
 
 /* ---- published models ---- */
@@ -104,7 +114,8 @@ sn_status sn_plan_backbone(sn_planner *p, int c, json_t *preprocessing) {
     if (modality == SN_MOD_TABLE) return SN_OK;
     SN_TRY(choice_of(p, modality, column, &choice));
     const char *type = json_string_value(json_object_get(choice, "type"));
-    sn_status status = type ? find_directory(type, modality, &path) : SN_OK;
+    sn_status status = check_named(p, sn_modality_name(modality), type);
+    if (status == SN_OK && type) status = find_directory(type, modality, &path);
     if (status == SN_OK && path) status = sn_backbone_open(path, modality, true, &p->backbones[c]);
     if (status == SN_OK && path) status = describe_processor(p, c, modality, preprocessing);
     if (status == SN_OK && path)
@@ -170,10 +181,10 @@ static sn_status set_dropout(sn_part *part, double rate) {
 
 /* Words that hardly ever repeat teach a recurrent layer nothing: few rows for many words are read as a bag. Few
  * pictures are learned by heart unless half of what the encoder says of them is dropped. */
-static sn_status choose_by_data(sn_planner *p, sn_part *part) {
+static sn_status choose_by_data(sn_planner *p, sn_part *part, bool chosen) {
     enum { FEW = 5000 };
     if (part->modality == SN_MOD_IMAGE && p->n_fit_rows < FEW) return set_dropout(part, 0.5);
-    if (part->modality != SN_MOD_TEXT) return SN_OK;
+    if (part->modality != SN_MOD_TEXT || chosen) return SN_OK;
     int64_t words = sn_feature_vocabulary(p->plan->model->inputs[part->features[0]]);
     if (2 * words <= p->n_fit_rows) return SN_OK;
     sn_note(p->plan->notes, "\"%s\": %lld different words in %lld rows, read as a bag of words; --text-encoder gru reads their order", part->name,
@@ -183,7 +194,7 @@ static sn_status choose_by_data(sn_planner *p, sn_part *part) {
 
 static sn_status use_row(sn_planner *p, sn_part *part, json_t *choice) {
     const char *type = json_string_value(json_object_get(choice, "type"));
-    SN_TRY(choose_by_data(p, part));
+    SN_TRY(choose_by_data(p, part, type != NULL));
     if (json_object_update(part->options, choice)) SN_FAIL(SN_ERR_MEMORY, "out of memory");
     return type ? sn_encoder_find(type, part->modality, &part->encoder) : SN_OK;
 }
@@ -194,7 +205,7 @@ static sn_status check_used(const sn_planner *p) {
         {SN_MOD_IMAGE, "image_encoder", "image"}, {SN_MOD_TEXT, "text_encoder", "text"}, {SN_MOD_AUDIO, "audio_encoder", "audio"}};
     const sn_model *m = p->plan->model;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        bool used = !json_object_get(p->config, flags[i].key);
+        bool used = !json_object_get(p->config, flags[i].key) && !json_object_get(json_object_get(p->preset, "pretrained"), flags[i].kind);
         for (int k = 0; k < m->n_parts; k++) used |= m->parts[k].modality == flags[i].modality;
         if (!used) SN_FAIL(SN_ERR_USAGE, "\"%s\": no input is of kind %s; --type COL=%s makes one", flags[i].key, flags[i].kind, flags[i].kind);
     }

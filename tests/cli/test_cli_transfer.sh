@@ -65,6 +65,42 @@ must grep -q '"layer_decay": 0.5' own/config.json
 must test -f own/encoders/image/model.safetensors
 code 0 verify own
 
+# ---- the article's network: a pretrained VGG16, frozen unless it is said otherwise, and words through an LSTM
+for names in vgg vgg_timm; do
+    code 0 train train.csv --target label $flags --preset article-vgg-lstm --image-encoder "$models/$names" --epochs 12 -o article-$names
+    says '"image": encoded by the vgg model in'
+    hushed "read as a bag"
+    must grep -q '"type": "lstm"' article-$names/config.json
+    code 0 embed "$models/$names" blue1.png --precision f32
+    cp "$work/out" published
+    code 0 embed article-$names/encoders/image blue1.png --precision f32
+    must cmp published "$work/out"
+    code 0 predict article-$names image=blue1.png "text=a big one"
+    says "label: "
+    code 0 verify article-$names
+done
+code 0 train train.csv --target label $flags --preset article-vgg-lstm --encoder "image=$models/vgg" --image-tune full --text-encoder bag --epochs 1 -o learned --quiet
+must grep -q '"type": "bag"' learned/config.json
+must grep -q '"tune": "full"' learned/config.json
+code 0 embed "$models/vgg" blue1.png --precision f32
+cp "$work/out" published
+code 0 embed learned/encoders/image blue1.png --precision f32
+cmp -s published "$work/out" && fail "the VGG did not learn"
+code 2 train train.csv --target label $flags --preset article-vgg-lstm -o no
+says 'the preset "article-vgg-lstm" builds on a published VGG16, which "image_encoder" must name: --image-encoder DIR, such as'
+code 2 train train.csv --target label --inputs text --preset article-vgg-lstm -o no
+says 'no input is of kind image'
+must test ! -e no
+
+# ---- torchvision's file alone: it gets its config.json, and the processor of its weights
+cp -r "$models/vgg" own_vgg
+code 0 convert "$models/vgg/model.safetensors" -o torchvision
+cp torchvision/preprocessor_config.json own_vgg/
+code 0 embed own_vgg blue1.png --precision f32
+cp "$work/out" published
+code 0 embed torchvision blue1.png --precision f32
+must cmp published "$work/out"
+
 # ---- what cannot be
 code 2 train train.csv --target label $flags --text-encoder "$models/vit" -o no
 says "a model of type vit does not take texts"

@@ -73,7 +73,7 @@ code 0 train prompts.csv $prompted --config space.yaml --epochs 40 --learning-ra
 code 0 generate spaced 'is it big?' --max-new-tokens 16
 must test "$(cat "$work/out")" = " no"
 cut -d, -f2- prompts.csv >unasked.csv
-code 1 evaluate answers unasked.csv
+code 2 evaluate answers unasked.csv
 says 'no column "question"'
 sed 's/"prompt": true/"prompt": true, "max_length": 3/' answers/config.json >changed.json
 cp -r answers broken

@@ -13,6 +13,8 @@ cp -r "$golden/pipelines/captioner" vit-gpt2
 cp -r "$golden/pipelines/blip_asker" blip-vqa
 cp -r "$golden/pipelines/matcher" clip
 cp -r "$golden/pipelines/sentences" all-MiniLM-L6-v2
+cp -r "$golden/pipelines/gpt2" gpt2
+cp -r "$golden/transfer/vgg" vgg16
 cp "$golden/audio/voice.wav" talk.mp3
 cp photos/red1.png photo.jpg
 {
@@ -20,6 +22,10 @@ cp photos/red1.png photo.jpg
     for i in 1 2 3 4; do echo "photos/red1.png,a red one $i"; done
     for i in 1 2 3 4; do echo "photo.jpg,it is blue $i"; done
 } >photos.csv
+{
+    echo question,answer
+    for i in $(seq 20); do echo "is it $i,yes it is $i"; done
+} >faq.csv
 sensorium() { "$SENSORIUM" "$@"; }
 
 # Small tables learn for sixty epochs; that is not what is tested here.

@@ -152,6 +152,24 @@ static void files_are_found(void **state) {
     (void)state;
     sn_image_processor p;
     assert_fails(sn_image_processor_read(folder, NULL, &p), SN_ERR_IO, "holds no preprocessor_config.json");
+    static const struct { const char *block, *why; } timm[] = {
+        {"{\"input_size\":[3,32,40]}", "config.json: \"pretrained_cfg\": \"input_size\""},
+        {"{}", "\"input_size\" must be"},
+        {"{\"input_size\":[3,32,32],\"crop_mode\":\"border\"}", "\"crop_mode\": \"border\" is none of"},
+        {"{\"input_size\":[3,32,32],\"interpolation\":\"lanczos\"}", "\"interpolation\": \"lanczos\" is none of"},
+        {"{\"input_size\":[3,32,32],\"crop_pct\":0}", "\"crop_pct\" must be"},
+        {"{\"input_size\":[3,32,32],\"mean\":[1]}", "\"image_mean\""},
+        {"[]", "config.json"}};
+    char text[200];
+    for (size_t i = 0; i < sizeof timm / sizeof *timm; i++) {
+        (void)snprintf(text, sizeof text, "{\"architecture\":\"vgg16\",\"pretrained_cfg\":%s}", timm[i].block);
+        put_text("config.json", text);
+        sn_status status = sn_image_processor_read(folder, NULL, &p);
+        if (status == SN_OK || !strstr(sn_error_message(), timm[i].why)) fail_msg("%s: %s", timm[i].block, status == SN_OK ? "no error" : sn_error_message());
+    }
+    put_text("config.json", "{\"pretrained_cfg\":{\"input_size\":[3,28,28],\"crop_mode\":\"squash\"}}");
+    assert_ok(sn_image_processor_read(folder, NULL, &p));
+    assert_true(p.height == 32 && p.width == 32 && p.crop_height == 28 && p.crop_width == 28 && p.filter == SN_BICUBIC && p.mean[0] == 0.485f);
     put_text("preprocessor_config.json", "{\"image_processor_type\":\"ViTImageProcessor\",\"size\":50}");
     put_text("processor_config.json", "{\"processor_class\":\"X\"}"); /* nothing of pictures in it */
     assert_ok(sn_image_processor_read(folder, NULL, &p));

@@ -65,7 +65,7 @@ static void check_golden(const place *p, const char *name, const char *column) {
 
 static void test_vectors(void **state) {
     static const char *const all[][2] = {{"bert", "text"}, {"gpt2", "text"}, {"clip", "text"}, {"clip", "image"},
-                                         {"vit", "image"}, {"resnet", "image"}, {"whisper", "audio"}};
+                                         {"vit", "image"}, {"resnet", "image"}, {"vgg", "image"}, {"vgg_timm", "image"}, {"whisper", "audio"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) check_golden(*state, all[i][0], all[i][1]);
 }
 

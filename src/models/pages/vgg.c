@@ -9,6 +9,7 @@
  * last_hidden_state alone. */
 #include "models/page.h"
 #include "nn/convnet.h"
+#include "params/weights.h"
 
 #include <stdio.h>
 
@@ -103,6 +104,43 @@ static void build(const sn_page_build *b) {
         sn_page_give(b->out, "logits", sn_linear(b->g, x, convolutions ? "head.fc" : "classifier.6", n.classes, true, SN_ACT_NONE));
 }
 
+/* ---- torchvision's file, which comes alone ---- */
+
+/* The shape of tensor "features.<at>.weight"; rank 0: there is none. */
+static sn_shape layer(const sn_weights *w, int at) {
+    char name[32];
+    (void)snprintf(name, sizeof name, "features.%d.weight", at);
+    const sn_tensor_view *v = sn_weights_find(w, name);
+    return v ? v->type.shape : (sn_shape){.rank = 0};
+}
+
+/* Convolutions that follow each other are a group; gives how many there are, -1 where they are none of VGG's. */
+static int count_convs(const sn_weights *w, bool norms, int64_t *widths) {
+    int convs = 0, step = norms ? 3 : 2;
+    for (int group = 0, at = 0; group < GROUPS; group++, at++) { /* a pooling between groups */
+        sn_shape s = layer(w, at);
+        if (s.rank != 4 || s.dim[2] != 3 || s.dim[3] != 3) return -1;
+        for (; layer(w, at).rank == 4; at += step, convs++) widths[group] = layer(w, at).dim[0];
+    }
+    return convs;
+}
+
+/* The processor is that of torchvision's weights for ImageNet. */
+static sn_status recognise(const sn_weights *w, json_t **config, json_t **processor) {
+    const sn_tensor_view *wide = sn_weights_find(w, "classifier.0.weight"), *last = sn_weights_find(w, "classifier.6.weight");
+    bool norms = layer(w, 1).rank == 1;
+    int64_t n[GROUPS];
+    int convs = wide && last ? count_convs(w, norms, n) : -1;
+    if (convs < 0) return SN_OK;
+    *config = json_pack("{s:s, s:i, s:b, s:I, s:I, s:I, s:[I, I, I, I, I]}", "model_type", "vgg", "depth", convs + 3, "batch_norm", (int)norms, "num_channels",
+                        (json_int_t)layer(w, 0).dim[1], "hidden_size", (json_int_t)wide->type.shape.dim[0], "num_classes",
+                        (json_int_t)last->type.shape.dim[0], "widths", (json_int_t)n[0], (json_int_t)n[1], (json_int_t)n[2], (json_int_t)n[3], (json_int_t)n[4]);
+    *processor = json_pack("{s:s, s:i, s:{s:i}, s:{s:i, s:i}, s:[f, f, f], s:[f, f, f]}", "image_processor_type", "BitImageProcessor", "resample", 2, "size",
+                           "shortest_edge", 256, "crop_size", "height", 224, "width", 224, "image_mean", 0.485, 0.456, 0.406, "image_std", 0.229, 0.224, 0.225);
+    return *config && *processor ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
+}
+
 static const char *const ignored[] = {"*.num_batches_tracked", NULL};
 static const char *const timm[] = {"vgg", NULL};
-const sn_page sn_page_vgg = {.model_type = "vgg", .accepts = SN_IN_IMAGE, .keys = keys, .build = build, .ignored = ignored, .timm = timm};
+const sn_page sn_page_vgg = {.model_type = "vgg", .accepts = SN_IN_IMAGE, .keys = keys, .build = build, .ignored = ignored, .timm = timm,
+                             .recognise = recognise};
