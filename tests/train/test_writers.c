@@ -277,6 +277,60 @@ static void test_prompts(void **state) {
     assert_true(first_loss(w, "in0,said\nthe circle is it,big\nthe square is on,big\n", shorter) != cut);
 }
 
+/* The finished model's config with input `at`'s preprocessing changed by `patch` (null: the key goes), or the inputs swapped. */
+static void changed_is_refused(const char *output, const json_t *whole, int at, const char *patch, const char *why) {
+    json_t *config = json_deep_copy(whole), *list = json_object_get(config, "input_features"), *change, *value;
+    json_t *preprocessing = json_object_get(json_array_get(list, (size_t)(at < 0 ? 0 : at)), "preprocessing");
+    const char *key;
+    char *path = sn_path_join(output, "config.json");
+    sn_model *m;
+    assert_ok(sn_json_parse("patch", patch, strlen(patch), &change));
+    json_object_foreach(change, key, value) {
+        if (json_is_null(value)) (void)json_object_del(preprocessing, key);
+        else (void)json_object_set(preprocessing, key, value);
+    }
+    if (at < 0) {
+        json_t *first = json_incref(json_array_get(list, 0));
+        (void)json_array_remove(list, 0);
+        (void)json_array_append_new(list, first);
+    }
+    assert_ok(sn_json_write(path, config));
+    sn_status status = sn_model_load(output, NULL, &m);
+    if (status == SN_OK || !strstr(sn_error_message(), why)) fail_msg("expected \"%s\", found \"%s\"", why, status == SN_OK ? "no error" : sn_error_message());
+    json_decref(change);
+    json_decref(config);
+    sn_free(path);
+}
+
+static void test_hostile_prompts(void **state) {
+    const world *w = *state;
+    const json_t *about = json_object_get(json_object_get(w->golden, "models"), "gpt2_prompted");
+    char *model = quiet_copy(w->p, "gpt2"), *output = place_path(w->p, "asked", NULL), *path = place_path(w->p, "asked/config.json", NULL);
+    sn_table *table = table_of(w->p, json_object_get(about, "rows"), 1);
+    json_t *config;
+    sn_trainer *t;
+    assert_ok(writer(w->p, table, model, "asked", 1e-3, PROMPTED, &t));
+    assert_ok(sn_trainer_run(t, NULL, NULL));
+    sn_trainer_free(t);
+    sn_table_free(table);
+    assert_ok(sn_json_read(path, &config));
+    changed_is_refused(output, config, -1, "{}", "the last input of a writer, and no other, must be the text that is written; \"said\" is");
+    changed_is_refused(output, config, 0, "{\"processor\": null}", "column \"in0\": the place of its processor is not known");
+    changed_is_refused(output, config, 0, "{\"max_length\": 3}", "\"max_length\"");
+    changed_is_refused(output, config, 0, "{\"prompt\": null, \"prefix\": [], \"max_length\": 9}", "\"in0\" is");
+    changed_is_refused(output, config, 1, "{\"prefix\": [0]}", "a text after a prompt has no \"prefix\"");
+    changed_is_refused(output, config, 1, "{\"separator\": 5}", "\"separator\": expected a string");
+    changed_is_refused(output, config, 1, "{\"prefix\": null, \"end\": null, \"prompted\": null}", "\"said\" is not");
+    changed_is_refused(output, config, 1, "{\"prefix\": null, \"end\": null, \"prompted\": null, \"max_length\": null, \"prompt\": true}",
+                       "is a prompt, which stands right before the text that is written");
+    (void)json_object_set_new(config, "writer", json_null());
+    changed_is_refused(output, config, 0, "{}", "\"writer\" is missing: it says the encoder of all inputs together");
+    json_decref(config);
+    free(model);
+    free(output);
+    free(path);
+}
+
 /* ---- refusals ---- */
 
 static void refused(const world *w, const char *csv, const char *model, const char *more, const char *why) {
@@ -340,6 +394,7 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_learns_as_transformers), cmocka_unit_test(test_says_what_it_learned),
-                                       cmocka_unit_test(test_adapters), cmocka_unit_test(test_prompts), cmocka_unit_test(test_refusals), cmocka_unit_test(test_text_without_model)};
+                                       cmocka_unit_test(test_adapters), cmocka_unit_test(test_prompts), cmocka_unit_test(test_hostile_prompts),
+                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_text_without_model)};
     return cmocka_run_group_tests(tests, begin, end);
 }
