@@ -180,6 +180,7 @@ void cli_print_choices(const json_t *top);
  * Returns the exit code. */
 typedef struct cli_answers {
     void (*print)(void *context, const json_t *answer);
+    void (*part)(void *context, const json_t *part); /* NULL, or `print` is told less: see sn_pipeline_run */
     int (*text)(void *context, size_t item, const char *utf8, size_t bytes);
     void *context;
 } cli_answers;

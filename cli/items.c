@@ -98,6 +98,7 @@ void cli_print_choices(const json_t *top) {
 typedef struct answering {
     const cli_answers *answers;
     bool json;
+    bool begun; /* a line of JSON that comes in pieces */
     size_t failed;
 } answering;
 
@@ -113,6 +114,29 @@ static int take_answer(void *context, const char *text) {
     return ferror(stdout);
 }
 
+static int take_part(void *context, const char *text) {
+    const answering *a = context;
+    json_t *part = json_loads(text, JSON_ALLOW_NUL, NULL);
+    a->answers->part(a->answers->context, part);
+    json_decref(part);
+    return ferror(stdout);
+}
+
+/* {"schema":1, and the rest of the object. */
+static int take_piece(void *context, size_t item, const char *json, size_t bytes, int last) {
+    answering *a = context;
+    (void)item;
+    if (!a->begun) {
+        fputs("{\"schema\":1,", stdout);
+        json++;
+        bytes--;
+    }
+    a->begun = !last;
+    fwrite(json, 1, bytes, stdout);
+    if (last) putchar('\n');
+    return ferror(stdout);
+}
+
 static int take_text(void *context, size_t item, const char *utf8, size_t bytes) {
     const answering *a = context;
     return a->answers->text(a->answers->context, item, utf8, bytes);
@@ -122,7 +146,10 @@ int cli_answer(const cli_args *args, const sn_pipeline *p, const char *task, con
                const cli_answers *answers) {
     sn_pipeline *own = NULL;
     answering a = {.answers = answers, .json = cli_given(args, OPT_JSON)};
-    sn_listener listener = {.result = take_answer, .text = answers->text && !a.json ? take_text : NULL, .context = &a};
+    sn_listener listener = {.result = take_answer, .context = &a};
+    if (a.json) listener.piece = take_piece;
+    else if (answers->part) listener.part = take_part;
+    if (answers->text && !a.json) listener.text = take_text;
     int code = p ? CLI_DONE : cli_open_pipeline(args, task, &own);
     if (!code) {
         sn_status status = sn_pipeline_run(p ? p : own, task, items->list, items->count, options, &listener);

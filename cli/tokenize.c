@@ -4,25 +4,25 @@
 #include "cli.h"
 
 /* "[CLS]/101 hello/7592" */
-static void print_tokens(const json_t *answer) {
-    const json_t *tokens = json_object_get(answer, "tokens"), *ids = json_object_get(answer, "ids");
+static void print_part(void *context, const json_t *part) {
+    bool *begun = context;
+    const json_t *tokens = json_object_get(part, "tokens"), *ids = json_object_get(part, "ids");
     for (size_t i = 0; i < json_array_size(ids); i++) {
         const char *token = json_string_value(json_array_get(tokens, i));
-        if (i) putchar(' ');
+        if (*begun) putchar(' ');
+        *begun = true;
         cli_put(stdout, token ? token : "?", 0);
         printf("/%lld", (long long)json_integer_value(json_array_get(ids, i)));
     }
-    putchar('\n');
 }
 
+/* After the parts, or the text of ids. */
 static void print(void *context, const json_t *answer) {
-    (void)context;
-    if (json_object_get(answer, "ids")) {
-        print_tokens(answer);
-        return;
-    }
-    cli_put(stdout, json_string_value(json_object_get(answer, "text")), 0);
+    bool *begun = context;
+    const char *text = json_string_value(json_object_get(answer, "text"));
+    if (text) cli_put(stdout, text, 0);
     putchar('\n');
+    *begun = false;
 }
 
 /* "--decode 1,2" came as words. */
@@ -43,7 +43,8 @@ static int decode_list(const cli_args *args, json_t *options) {
 }
 
 int cli_tokenize(const cli_args *args) {
-    static const cli_answers answers = {.print = print};
+    bool begun = false; /* a line of tokens */
+    const cli_answers answers = {.print = print, .part = print_part, .context = &begun};
     cli_items items = {0};
     json_t *options = cli_pick(args, BIT(PAIR));
     if (cli_given(args, OPT_PLAIN)) json_object_set_new(options, "special", json_false());

@@ -158,13 +158,17 @@ typedef struct sn_listener {
     int (*text)(void *context, size_t item, const char *utf8, size_t bytes);
     void *context;
     sn_row_fn *part; /* a part of an item is done, such as a segment of "transcribe": its JSON, with "item" */
+    /* A long result of item `item` in pieces of its JSON text, in place of `result`: `last` is 1 with the last of them,
+     * `json` has no NUL at its end. Only "tokenize" has such; a non-zero answer cancels. */
+    int (*piece)(void *context, size_t item, const char *json, size_t bytes, int last);
 } sn_listener;
 
 /* Does `task` for each of n items. A failing item is reported and the others go on; then the first failure is returned.
  * Every result has "item" (its number from 1).
  *   "tokenize"    text -> {"text","ids":[…],"tokens":[…],"types":[…],"offsets":[[begin,end]…]}
  *                 options: "special" (true: with the tokens that the model expects around a text), "pair" (second text),
- *                 "decode" ([ids]: the other way; no items; {"text"})
+ *                 "decode" ([ids]: the other way; no items; {"text"}). With listener.part: {"ids","tokens"} of some
+ *                 thousand tokens at a time, and then the result {"count"}
  *   "embed"       as sn_pipeline_embed; {"vector":[…]}
  *   "generate"    a prompt -> {"text","tokens":[ids],"score","prompt"}: what follows it, without it; "others" with
  *                 "num_return_sequences". options: generation_config.json's keys ("max_new_tokens", "num_beams",

@@ -32,6 +32,18 @@ static sn_status prepare(const sn_pipeline *p, const char *prompt, const char *t
     return SN_OK;
 }
 
+/* A tokenizer may know more tokens than its model: an id that the model has no row for is told with its token. */
+static sn_status check_ids(const sn_pipeline *p, const sn_encoding *e) {
+    const sn_page_config *c = p->model ? sn_page_side(sn_pretrained_config(p->model), SN_IN_TEXT) : NULL;
+    for (int64_t i = 0; c && c->vocabulary > 0 && i < e->count; i++) {
+        if (e->ids[i] >= 0 && e->ids[i] < c->vocabulary) continue;
+        const char *token = sn_tokenizer_token(p->tokenizer, e->ids[i]);
+        SN_FAIL(SN_ERR_FORMAT, "%s: the tokenizer gives \"%.80s\" the id %d, but the model's vocabulary has %lld tokens", p->path,
+                token ? token : "?", (int)e->ids[i], (long long)c->vocabulary);
+    }
+    return SN_OK;
+}
+
 static sn_status keep(sn_text_list *l, size_t index) {
     const sn_encoding *e = &l->encoding;
     size_t n = (size_t)e->count, need = l->used + n;
@@ -63,6 +75,7 @@ sn_status sn_text_list_add(sn_text_list *l, const sn_pipeline *p, const sn_item 
     sn_buf_free(&whole);
     SN_TRY(status);
     if (!l->encoding.count) SN_FAIL(SN_ERR_FORMAT, "the text has no tokens");
+    SN_TRY(check_ids(p, &l->encoding));
     return keep(l, index);
 }
 

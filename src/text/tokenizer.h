@@ -31,6 +31,7 @@ typedef enum sn_padding { SN_PAD_FILE, SN_PAD_NONE } sn_padding;
 typedef struct sn_encode_options {
     bool add_special; /* let the post-processor add its tokens */
     bool offsets;     /* fill bytes and codes (costs time) */
+    bool no_codes;    /* with offsets: codes stay NULL (costs less memory) */
     sn_truncation truncation;
     sn_padding padding;
     int64_t max_length; /* tokens in all, added ones included; 0: the file's, else model_max_length, else no bound */

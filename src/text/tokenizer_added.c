@@ -57,6 +57,10 @@ sn_status sn_tok_added_read(sn_tokenizer *t, const json_t *list) {
         SN_TRY(sn_json_bool(one, "rstrip", false, &a.rstrip));
         SN_TRY(sn_json_bool(one, "special", false, &a.special));
         SN_TRY(sn_json_bool(one, "normalized", !a.special, &a.normalized));
+        const json_t *id = json_object_get(one, "id");
+        if (id && (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > UINT32_MAX))
+            SN_FAIL(SN_ERR_FORMAT, "\"added_tokens\": the id of \"%.80s\" is %lld; expected 0 to %u", content,
+                    json_is_integer(id) ? (long long)json_integer_value(id) : -1LL, (unsigned)UINT32_MAX);
         a.content = (char *)(uintptr_t)content;
         SN_TRY(sn_tok_added_put(t, &a, &next));
     }

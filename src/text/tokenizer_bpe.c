@@ -35,6 +35,7 @@ static void release(void *state) {
     bpe *m = state;
     if (!m) return;
     sn_free(m->merges.slots);
+    sn_free(m->merges.into);
     sn_free(m->prefix);
     sn_free(m->suffix);
     sn_tok_vocab_free(&m->raw);
@@ -273,7 +274,7 @@ typedef struct waiting {
     uint32_t bytes;
 } waiting;
 
-static void put(sn_tok_symbol *s, size_t *n, int32_t id, uint32_t bytes) { s[(*n)++] = (sn_tok_symbol){id, bytes, 0, 0}; }
+static void put(sn_tok_symbol *s, size_t *n, int32_t id, uint32_t bytes) { s[(*n)++] = (sn_tok_symbol){id, bytes, 1}; }
 
 /* The bytes of `full` as byte tokens; false when one of them is missing. */
 static bool fall_back(const sn_tokenizer *t, const sn_buf *full, sn_tok_symbol *s, size_t *n) {
@@ -360,6 +361,7 @@ static sn_status merge_word(const sn_tokenizer *t, sn_tok_work *w, uint32_t begi
     for (size_t i = 0; i < n; i++) {
         uint32_t stop = at + s[i].bytes < end ? at + s[i].bytes : end;
         SN_TRY(sn_tok_token_add(w, s[i].id, at, stop));
+        if (end - begin > CACHE_BYTES) SN_TRY(sn_tok_settle_many(w));
         at = stop;
     }
     return SN_OK;
@@ -411,6 +413,7 @@ static sn_status run(const sn_tokenizer *t, sn_tok_work *w, uint32_t begin, uint
         /* Unknown characters side by side may become one token, and may be told behind byte tokens: never cut there. */
         if (!has_pair(m, left, c) && known(t, s + at - left_n, left, left_n) && known(t, s + at, c, n)) {
             SN_TRY(word(t, w, from, at));
+            SN_TRY(sn_tok_settle_many(w));
             from = at;
         }
         left = c;

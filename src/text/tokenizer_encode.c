@@ -36,12 +36,12 @@ static sn_status map_given(sn_tok_work *w, const char *s, size_t bytes) {
     return SN_OK;
 }
 
-/* Makes w->source of the input; *mapped: w->given is needed to find back. */
-static sn_status take(sn_tok_work *w, const char *s, size_t bytes, bool *mapped) {
+/* Makes w->source of the input; w->mapped: w->given is needed to find back. */
+static sn_status take(sn_tok_work *w, const char *s, size_t bytes) {
     if (bytes > MOST_BYTES) SN_FAIL(SN_ERR_UNSUPPORTED, "a text of %zu bytes; at most %d", bytes, MOST_BYTES);
     w->source = (sn_tok_text){.data = (char *)(uintptr_t)s, .size = bytes};
-    *mapped = sn_utf8_check(s, bytes) != bytes;
-    if (!*mapped) return SN_OK;
+    w->mapped = sn_utf8_check(s, bytes) != bytes;
+    if (!w->mapped) return SN_OK;
     w->repaired.size = 0;
     w->repaired.failed = false;
     sn_tok_repair(s, bytes, &w->repaired);
@@ -58,9 +58,7 @@ static sn_status cut_source(const sn_tokenizer *t, sn_tok_work *w) {
     if (w->text.room && !w->spare.room) { /* a buffer of an earlier call: kept for the pre-tokenizers */
         w->spare = w->text;
     } else if (w->text.room) {
-        sn_free(w->text.data);
-        sn_free(w->text.from);
-        sn_free(w->text.to);
+        sn_tok_text_free(&w->text);
     }
     w->text = (sn_tok_text){.data = w->source.data, .size = w->source.size};
     SN_TRY(sn_tok_added_cut(t, &t->plain, t->plain_first, w->text.data, 0, (uint32_t)w->text.size, &w->finer));
@@ -91,32 +89,34 @@ static sn_status cut_and_normalise(const sn_tokenizer *t, sn_tok_work *w) {
     return SN_OK;
 }
 
-/* Tokens of the pieces; with `most` > 0 of no more pieces from the left than it takes to have that many. */
-static sn_status run_model(const sn_tokenizer *t, sn_tok_work *w, size_t most) {
-    w->token_count = 0;
-    for (size_t i = 0; i < w->pieces.count && (!most || w->token_count < most); i++) {
-        sn_tok_piece p = w->pieces.data[i];
-        w->word = (int32_t)i;
+/* With w->most > 0, of no more pieces from the left than it takes to have that many tokens. */
+sn_status sn_tok_drain(sn_tok_work *w, sn_tok_pieces *pieces) {
+    const sn_tokenizer *t = w->owner;
+    w->batch = pieces->data;
+    for (size_t i = 0; i < pieces->count && (!w->most || w->out->count + w->token_count < w->most); i++) {
+        sn_tok_piece p = pieces->data[i];
+        w->word = w->batch_word + (int32_t)i;
         if (p.id >= 0) SN_TRY(sn_tok_token_add(w, p.id, p.begin, p.end));
         else SN_TRY(t->model->run(t, w, p.begin, p.end));
+        SN_TRY(sn_tok_settle_many(w));
     }
+    SN_TRY(sn_tok_settle(w));
+    w->batch_word += (int32_t)pieces->count;
+    pieces->count = 0;
+    sn_tok_room_drop(&w->symbols, &w->symbol_room);
+    sn_tok_room_drop(&w->heap, &w->heap_room);
+    sn_tok_room_drop(&w->lattice, &w->lattice_room);
     return SN_OK;
 }
 
 /* ---- offsets ---- */
 
-/* A place in the source: byte and code point. Moves either way in steps of the distance. */
-typedef struct cursor {
-    const char *s;
-    uint32_t size, byte, code;
-} cursor;
-
-static void go_to_byte(cursor *c, uint32_t byte) {
+static void go_to_byte(sn_tok_cursor *c, uint32_t byte) {
     for (; c->byte < byte; c->byte++) c->code += ((unsigned char)c->s[c->byte] & 0xC0) != 0x80;
     for (; c->byte > byte; c->byte--) c->code -= ((unsigned char)c->s[c->byte - 1] & 0xC0) != 0x80;
 }
 
-static void go_to_code(cursor *c, uint32_t code) {
+static void go_to_code(sn_tok_cursor *c, uint32_t code) {
     while (c->code < code && c->byte < c->size) {
         c->code++;
         do c->byte++;
@@ -161,22 +161,22 @@ static const sn_tok_processor *trimmer(const sn_tokenizer *t, int i) {
 
 static void trim(const sn_tokenizer *t, const sn_tok_processor *p, const sn_tok_work *w, size_t i, sn_token_span *codes) {
     const sn_tok_token *token = &w->tokens[i];
-    bool added = w->pieces.data[token->word].id >= 0;
+    bool added = w->batch[token->word - w->batch_word].id >= 0;
     const sn_tok_entry *e = added ? NULL : &t->vocab.entries[token->id];
     const char *text = added ? w->text.data + token->begin : e->text;
     uint32_t n = added ? token->end - token->begin : e->bytes;
     uint32_t leading = blanks(t, text, n, false), trailing = blanks(t, text, n, true);
     if (leading) {
-        if ((!i || !codes->begin) && p->flags & SN_TOK_PREFIX && leading == 1) leading = 0;
+        if ((!(w->out->count + i) || !codes->begin) && p->flags & SN_TOK_PREFIX && leading == 1) leading = 0;
         codes->begin = codes->begin + leading < codes->end ? codes->begin + leading : codes->end;
     }
     if (trailing && codes->end >= trailing) codes->end = codes->end - trailing > codes->begin ? codes->end - trailing : codes->begin;
 }
 
-static void place(const sn_tokenizer *t, sn_tok_work *w, sn_tok_sequence *out, bool mapped) {
+static void place(const sn_tokenizer *t, sn_tok_work *w, sn_token_span *bytes, sn_token_span *points) {
     /* One for begins and one for ends: many tokens may share a long stretch, and neither must run to and fro over it. */
-    cursor a = {w->source.data, (uint32_t)w->source.size, 0, 0}, b = a;
-    for (size_t k = 0; k < out->count; k++) {
+    sn_tok_cursor a = w->begins, b = w->ends;
+    for (size_t k = 0; k < w->token_count; k++) {
         const sn_tok_token *token = &w->tokens[k];
         sn_token_span from = {0, 0};
         if (token->begin < token->end && token->end <= w->text.size)
@@ -188,19 +188,38 @@ static void place(const sn_tokenizer *t, sn_tok_work *w, sn_tok_sequence *out, b
         codes.end = b.code;
         const sn_tok_processor *p = NULL;
         for (int i = 0; (p = trimmer(t, i)); i = (int)(p - t->processors) + 1) trim(t, p, w, k, &codes);
-        out->codes[k] = codes;
+        if (points) points[k] = codes;
         go_to_code(&a, codes.begin);
         from.begin = a.byte;
         go_to_code(&b, codes.end);
         from.end = b.byte;
-        out->bytes[k] = mapped ? (sn_token_span){w->given[from.begin], w->given[from.end]} : from;
+        bytes[k] = w->mapped ? (sn_token_span){w->given[from.begin], w->given[from.end]} : from;
     }
+    w->begins = a;
+    w->ends = b;
+}
+
+sn_status sn_tok_settle(sn_tok_work *w) {
+    sn_tok_sequence *out = w->out;
+    size_t at = out->count, n = w->token_count;
+    SN_TRY(sn_tok_sequence_reserve(out, at + n, w->offsets));
+    if (!n) return SN_OK;
+    if (w->offsets) place(w->owner, w, out->bytes + at, w->offsets == SN_TOK_BYTES_AND_CODES ? out->codes + at : NULL);
+    for (size_t k = 0; k < n; k++) {
+        out->ids[at + k] = w->tokens[k].id;
+        out->words[at + k] = w->tokens[k].word;
+    }
+    memset(out->special + at, 0, n);
+    memset(out->attention + at, 1, n);
+    out->count += n;
+    w->token_count = 0;
+    return SN_OK;
 }
 
 /* ---- a sequence ---- */
 
-sn_status sn_tok_sequence_reserve(sn_tok_sequence *s, size_t count, bool offsets) {
-    if (count <= s->room && (!offsets || s->bytes)) return SN_OK;
+sn_status sn_tok_sequence_reserve(sn_tok_sequence *s, size_t count, int offsets) {
+    if (count <= s->room && (!offsets || s->bytes) && (offsets != SN_TOK_BYTES_AND_CODES || s->codes)) return SN_OK;
     size_t room = count < s->room ? s->room : count + count / 2 + 16;
     void *moved;
 #define WIDEN(member)                                                                                       \
@@ -213,24 +232,47 @@ sn_status sn_tok_sequence_reserve(sn_tok_sequence *s, size_t count, bool offsets
     WIDEN(attention)
     if (offsets || s->bytes) {
         WIDEN(bytes)
+    }
+    if (offsets == SN_TOK_BYTES_AND_CODES || s->codes) {
         WIDEN(codes)
     }
     s->room = room;
     return SN_OK;
 }
 
-sn_status sn_tok_sequence_add(sn_tok_sequence *s, int32_t id, int32_t type, bool offsets) {
+sn_status sn_tok_sequence_add(sn_tok_sequence *s, int32_t id, int32_t type, int offsets) {
     SN_TRY(sn_tok_sequence_reserve(s, s->count + 1, offsets));
     s->ids[s->count] = id;
     s->type_ids[s->count] = type;
     s->words[s->count] = -1;
     s->special[s->count] = s->attention[s->count] = 1;
-    if (offsets) s->bytes[s->count] = s->codes[s->count] = (sn_token_span){0, 0};
+    if (offsets) s->bytes[s->count] = (sn_token_span){0, 0};
+    if (offsets == SN_TOK_BYTES_AND_CODES) s->codes[s->count] = (sn_token_span){0, 0};
     s->count++;
     return SN_OK;
 }
 
-sn_status sn_tok_sequence_append(sn_tok_sequence *s, const sn_tok_sequence *in, int32_t type, bool offsets) {
+sn_status sn_tok_sequence_shift(sn_tok_sequence *s, size_t n, int offsets) {
+    SN_TRY(sn_tok_sequence_reserve(s, s->count + n, offsets));
+#define MOVE(member, first)                                                                                 \
+    memmove(s->member + n, s->member, s->count * sizeof *s->member);                                        \
+    for (size_t i = 0; i < n; i++) s->member[i] = first;
+    MOVE(ids, 0)
+    MOVE(type_ids, 0)
+    MOVE(words, -1)
+    MOVE(special, 1)
+    MOVE(attention, 1)
+    if (offsets) {
+        MOVE(bytes, ((sn_token_span){0, 0}))
+    }
+    if (offsets == SN_TOK_BYTES_AND_CODES) {
+        MOVE(codes, ((sn_token_span){0, 0}))
+    }
+    s->count += n;
+    return SN_OK;
+}
+
+sn_status sn_tok_sequence_append(sn_tok_sequence *s, const sn_tok_sequence *in, int32_t type, int offsets) {
     SN_TRY(sn_tok_sequence_reserve(s, s->count + in->count, offsets));
     size_t at = s->count, n = in->count;
     if (!n) return SN_OK;
@@ -239,30 +281,30 @@ sn_status sn_tok_sequence_append(sn_tok_sequence *s, const sn_tok_sequence *in, 
     memcpy(s->special + at, in->special, n);
     memcpy(s->attention + at, in->attention, n);
     for (size_t i = 0; i < n; i++) s->type_ids[at + i] = type < 0 ? in->type_ids[i] : type;
-    if (offsets) {
-        memcpy(s->bytes + at, in->bytes, n * sizeof *s->bytes);
-        memcpy(s->codes + at, in->codes, n * sizeof *s->codes);
-    }
+    if (offsets) memcpy(s->bytes + at, in->bytes, n * sizeof *s->bytes);
+    if (offsets == SN_TOK_BYTES_AND_CODES) memcpy(s->codes + at, in->codes, n * sizeof *s->codes);
     s->count += n;
     return SN_OK;
 }
 
+/* The last one's pieces go to the model as they come, if it does not change the text behind them. */
+static sn_status pretokenise(const sn_tokenizer *t, const sn_tok_pretokenizer *p, sn_tok_work *w, bool last) {
+    bool changes = p->row == &sn_tok_pretokenizer_byte_level && !t->raw_bytes;
+    w->finer.drain = last && !changes ? w : NULL;
+    sn_status status = p->row->run(t, p, w);
+    w->finer.drain = w->pieces.drain = NULL;
+    return status;
+}
+
 sn_status sn_tok_encode_one(const sn_tokenizer *t, sn_tok_work *w, const char *s, size_t bytes, size_t most, sn_tok_sequence *out) {
-    bool mapped = false;
     w->aligned = w->offsets || t->needs_origin;
-    w->pieces.count = w->finer.count = 0;
-    SN_TRY(take(w, s, bytes, &mapped));
+    w->pieces.count = w->finer.count = out->count = w->token_count = 0;
+    w->out = out;
+    w->most = most;
+    w->batch_word = 0;
+    SN_TRY(take(w, s, bytes));
+    w->begins = w->ends = (sn_tok_cursor){w->source.data, (uint32_t)w->source.size, 0, 0};
     SN_TRY(t->normalizer_count ? cut_and_normalise(t, w) : cut_source(t, w));
-    for (int i = 0; i < t->pretokenizer_count; i++) SN_TRY(t->pretokenizers[i].row->run(t, &t->pretokenizers[i], w));
-    SN_TRY(run_model(t, w, most));
-    out->count = w->token_count;
-    SN_TRY(sn_tok_sequence_reserve(out, out->count, w->offsets));
-    for (size_t k = 0; k < out->count; k++) {
-        out->ids[k] = w->tokens[k].id;
-        out->words[k] = w->tokens[k].word;
-        out->special[k] = 0;
-        out->attention[k] = 1;
-    }
-    if (w->offsets) place(t, w, out, mapped);
-    return SN_OK;
+    for (int i = 0; i < t->pretokenizer_count; i++) SN_TRY(pretokenise(t, &t->pretokenizers[i], w, i + 1 == t->pretokenizer_count));
+    return sn_tok_drain(w, &w->pieces);
 }

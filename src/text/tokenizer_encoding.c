@@ -1,18 +1,6 @@
 /* tokenizer_encoding.c: sn_tokenizer_encode: both texts, truncation, post-processors, padding; and the buffers' life. */
 #include "text/tokenizer_internal.h"
 
-static void free_text(sn_tok_text *t) {
-    if (t->room) sn_free(t->data);
-    sn_free(t->from);
-    sn_free(t->to);
-}
-
-static void free_codes(sn_tok_codes *c) {
-    sn_free(c->code);
-    sn_free(c->from);
-    sn_free(c->to);
-}
-
 static void free_sequence(sn_tok_sequence *s) {
     sn_free(s->ids);
     sn_free(s->type_ids);
@@ -27,10 +15,10 @@ void sn_tok_work_free(sn_tok_work *w) {
     if (!w) return;
     sn_buf_free(&w->repaired);
     sn_free(w->given);
-    free_text(&w->text);
-    free_text(&w->spare);
-    free_codes(&w->codes);
-    free_codes(&w->other);
+    sn_tok_text_free(&w->text);
+    sn_tok_text_free(&w->spare);
+    sn_tok_codes_free(&w->codes);
+    sn_tok_codes_free(&w->other);
     sn_free(w->pieces.data);
     sn_free(w->finer.data);
     sn_free(w->changes);
@@ -87,7 +75,7 @@ static limits limits_of(const sn_tokenizer *t, const sn_encode_options *o) {
 }
 
 /* Keeps n tokens of a sequence. */
-static void keep(sn_tok_sequence *s, size_t n, bool left, bool offsets, int64_t *cut) {
+static void keep(sn_tok_sequence *s, size_t n, bool left, int offsets, int64_t *cut) {
     if (n >= s->count) return;
     size_t from = left ? s->count - n : 0;
     *cut += (int64_t)(s->count - n);
@@ -99,7 +87,7 @@ static void keep(sn_tok_sequence *s, size_t n, bool left, bool offsets, int64_t 
     memmove(s->attention, s->attention + from, n);
     if (!offsets) return;
     memmove(s->bytes, s->bytes + from, n * sizeof *s->bytes);
-    memmove(s->codes, s->codes + from, n * sizeof *s->codes);
+    if (offsets == SN_TOK_BYTES_AND_CODES) memmove(s->codes, s->codes + from, n * sizeof *s->codes);
 }
 
 /* How much of each a pair keeps: the longer one gives first. */
@@ -160,6 +148,7 @@ static sn_status pad(const sn_tokenizer *t, sn_tok_work *w, sn_tok_sequence *s) 
     ROTATE(attention, 0)
     if (!w->offsets) return SN_OK;
     ROTATE(bytes, ((sn_token_span){0, 0}))
+    if (w->offsets != SN_TOK_BYTES_AND_CODES) return SN_OK;
     ROTATE(codes, ((sn_token_span){0, 0}))
     return SN_OK;
 }
@@ -193,7 +182,7 @@ sn_status sn_tokenizer_encode(const sn_tokenizer *t, const char *utf8, size_t by
     SN_TRY(prepare(t, out));
     sn_tok_work *w = out->work;
     out->count = out->cut = 0;
-    w->offsets = options.offsets;
+    w->offsets = !options.offsets ? SN_TOK_NO_OFFSETS : options.no_codes ? SN_TOK_BYTES : SN_TOK_BYTES_AND_CODES;
     sn_status status = encode(t, w, utf8, bytes, pair, pair_bytes, options, &out->cut);
     if (!w->text.room) w->text = (sn_tok_text){0}; /* it was the caller's text */
     w->source = (sn_tok_text){0};
@@ -206,6 +195,6 @@ sn_status sn_tokenizer_encode(const sn_tokenizer *t, const char *utf8, size_t by
     out->attention = s->attention;
     out->special = s->special;
     out->bytes = options.offsets ? s->bytes : NULL;
-    out->codes = options.offsets ? s->codes : NULL;
+    out->codes = w->offsets == SN_TOK_BYTES_AND_CODES ? s->codes : NULL;
     return SN_OK;
 }

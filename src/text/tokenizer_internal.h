@@ -109,12 +109,13 @@ static inline uint32_t sn_tok_trie_step(const sn_tok_trie *trie, uint32_t node, 
 
 /* ---- texts ---- */
 
-/* UTF-8 and, for each byte, the bytes [from, to) of the source its character stands for. Without `aligned` every
- * character stands for itself (text) or nobody asked (offsets are not wanted). */
+/* UTF-8 and, for each byte, the `width` bytes of the source from `from` on that its character stands for: one character
+ * or none. Without `aligned` every character stands for itself (text) or nobody asked (offsets are not wanted). */
 typedef struct sn_tok_text {
     char *data; /* own buffer, or the source (room 0) */
     size_t size, room;
-    uint32_t *from, *to;
+    uint32_t *from;
+    uint8_t *width;
     size_t span_room;
     bool aligned;
 } sn_tok_text;
@@ -127,7 +128,8 @@ sn_token_span sn_tok_origin(const sn_tok_text *t, size_t at);
 
 typedef struct sn_tok_codes {
     int32_t *code;
-    uint32_t *from, *to; /* when aligned */
+    uint32_t *from; /* when aligned */
+    uint8_t *width;
     size_t count, room, span_room;
 } sn_tok_codes;
 /* A change as the reference describes it: a new character and how many it is in place of; see sn_tok_apply. */
@@ -143,6 +145,7 @@ typedef struct sn_tok_piece {
 typedef struct sn_tok_pieces {
     sn_tok_piece *data;
     size_t count, room;
+    struct sn_tok_work *drain; /* of the last pre-tokenizer: whenever there are some, the model takes them; else NULL */
 } sn_tok_pieces;
 
 typedef struct sn_tok_token {
@@ -151,6 +154,7 @@ typedef struct sn_tok_token {
     int32_t word;
 } sn_tok_token;
 
+enum sn_tok_offsets { SN_TOK_NO_OFFSETS, SN_TOK_BYTES, SN_TOK_BYTES_AND_CODES };
 /* One sequence after the model, with the final offsets. */
 typedef struct sn_tok_sequence {
     int32_t *ids, *type_ids, *words;
@@ -158,6 +162,12 @@ typedef struct sn_tok_sequence {
     uint8_t *special, *attention;
     size_t count, room;
 } sn_tok_sequence;
+
+/* A place in the source: byte and code point. Moves either way in steps of the distance. */
+typedef struct sn_tok_cursor {
+    const char *s;
+    uint32_t size, byte, code;
+} sn_tok_cursor;
 
 typedef struct sn_tok_work {
     const sn_tokenizer *owner; /* whose words the cache holds ... */
@@ -173,8 +183,14 @@ typedef struct sn_tok_work {
     sn_tok_change *changes;
     size_t change_count, change_room;
     sn_tok_token *tokens;
-    size_t token_count, token_room;
-    int32_t word;            /* the piece in work */
+    size_t token_count, token_room; /* those not settled yet */
+    int32_t word;              /* the piece in work */
+    const sn_tok_piece *batch; /* the pieces in work, ... */
+    int32_t batch_word;        /* ... the number of the first of them, ... */
+    size_t most;               /* ... and how many tokens are enough; 0: no bound */
+    sn_tok_sequence *out;      /* where settled tokens go */
+    sn_tok_cursor begins, ends; /* of the settled tokens, in the source */
+    bool mapped;               /* the input was malformed: `given` finds back */
     void *symbols, *heap;    /* BPE */
     size_t symbol_room, heap_room;
     struct sn_tok_cached *cache;
@@ -184,7 +200,7 @@ typedef struct sn_tok_work {
     size_t match_count, match_room;
     void *match_data;        /* pcre2_match_data */
     sn_tok_sequence first, second, joined;
-    bool offsets;
+    int offsets;             /* as enum sn_tok_offsets */
 } sn_tok_work;
 
 /* ---- parts ---- */
@@ -194,12 +210,20 @@ typedef struct sn_tok_normalizer_row {
     sn_status (*parse)(const sn_tokenizer *t, const json_t *json, sn_tok_normalizer *n);
     sn_status (*run)(const sn_tokenizer *t, const sn_tok_normalizer *n, sn_tok_work *w);
     void (*release)(sn_tok_normalizer *n);
-    bool local; /* a character before ASCII never depends on it or what follows: text may be cut there */
+    int cut;
 } sn_tok_normalizer_row;
+/* Where a text may be cut and its parts normalised one by one. */
+enum {
+    SN_TOK_CUT_NOWHERE,
+    SN_TOK_CUT_PLAIN, /* between two printing ASCII characters */
+    SN_TOK_CUT_ASCII  /* before any ASCII character: nothing before it depends on it or on what follows */
+};
 struct sn_tok_normalizer {
     const sn_tok_normalizer_row *row;
     void *state;
     int flags;
+    int cut;        /* the row's, unless parse says more */
+    bool once;      /* only works on the beginning of a text; the parts after it do without */
 };
 
 typedef struct sn_tok_pretokenizer sn_tok_pretokenizer;
@@ -277,6 +301,8 @@ struct sn_tokenizer {
     int normalizer_count, pretokenizer_count, processor_count, decoder_count;
     bool local;            /* all normalizers are: ASCII goes through `ascii` */
     int16_t ascii[128];    /* what the normalizers make of an ASCII character; -1: nothing */
+    bool plain_ascii[256]; /* not local: a printing ASCII character that every normalizer makes one of; a text may be cut
+                            * between two of them */
     bool needs_origin;     /* a pre-tokenizer asks where a piece comes from */
     bool raw_bytes;        /* the last pre-tokenizer is ByteLevel and the model reads bytes, not their stand-ins */
     sn_tok_added *added;
@@ -305,6 +331,8 @@ sn_status sn_tok_parts_add(sn_tokenizer *t, const json_t *json, const char *part
 sn_status sn_tok_normalizer_add(sn_tokenizer *t, const json_t *json);
 /* After the spare text was filled: it becomes the text. */
 void sn_tok_text_turn(sn_tok_work *w);
+void sn_tok_text_free(sn_tok_text *t);
+void sn_tok_codes_free(sn_tok_codes *c);
 sn_status sn_tok_pretokenizer_add(sn_tokenizer *t, const json_t *json);
 sn_status sn_tok_processor_add(sn_tokenizer *t, const json_t *json);
 sn_status sn_tok_decoder_add(sn_tokenizer *t, const json_t *json);
@@ -338,13 +366,24 @@ sn_status sn_tok_codes_text(const sn_tok_codes *from, sn_buf *out);
 
 sn_status sn_tok_piece_add(sn_tok_pieces *p, uint32_t begin, uint32_t end, int32_t id);
 sn_status sn_tok_token_add(sn_tok_work *w, int32_t id, uint32_t begin, uint32_t end);
+/* Tokens, symbols and pieces are worked on some thousands at a time, so that a text takes little more than its result. */
+enum { SN_TOK_BATCH = 4096, SN_TOK_MUCH = 1 << 20 };
+/* The model's tokens of these pieces, which are forgotten then. */
+sn_status sn_tok_drain(sn_tok_work *w, sn_tok_pieces *pieces);
+/* Once there are many: the tokens go to the result. A model calls it between tokens that it will not touch again. */
+sn_status sn_tok_settle(sn_tok_work *w);
+static inline sn_status sn_tok_settle_many(sn_tok_work *w) { return w->token_count < SN_TOK_BATCH ? SN_OK : sn_tok_settle(w); }
+/* A room of more than SN_TOK_MUCH elements is given back. */
+void sn_tok_room_drop(void **room, size_t *elements);
 /* One text through normalizers, pre-tokenizers and model into `out`. `most` > 0: no more of the pieces than
  * it takes to have that many tokens. */
 sn_status sn_tok_encode_one(const sn_tokenizer *t, sn_tok_work *w, const char *s, size_t bytes, size_t most, sn_tok_sequence *out);
 /* Appends a token without a place in the text; all of `in`, with this type (-1: its own). */
-sn_status sn_tok_sequence_add(sn_tok_sequence *s, int32_t id, int32_t type, bool offsets);
-sn_status sn_tok_sequence_append(sn_tok_sequence *s, const sn_tok_sequence *in, int32_t type, bool offsets);
-sn_status sn_tok_sequence_reserve(sn_tok_sequence *s, size_t count, bool offsets);
+sn_status sn_tok_sequence_add(sn_tok_sequence *s, int32_t id, int32_t type, int offsets);
+sn_status sn_tok_sequence_append(sn_tok_sequence *s, const sn_tok_sequence *in, int32_t type, int offsets);
+/* Moves everything n places on; the first n tokens are then as after sn_tok_sequence_add, with id and type 0. */
+sn_status sn_tok_sequence_shift(sn_tok_sequence *s, size_t n, int offsets);
+sn_status sn_tok_sequence_reserve(sn_tok_sequence *s, size_t count, int offsets);
 /* The stand-in of a byte in byte-level vocabularies, and back (-1: not one). */
 int32_t sn_tok_byte_code(unsigned char byte);
 int sn_tok_code_byte(int32_t code);

@@ -1,12 +1,11 @@
 /* tokenizer_merge.c: see tokenizer_merge.h. Short words are merged by scanning an array of ranks, long ones with a heap
- * over a linked list: n log n at worst. */
+ * over symbols that know how far they reach: n log n at worst. */
 #include "text/tokenizer_merge.h"
 
 enum { SHORT = 32 };
 
 typedef struct entry { /* of the heap */
     uint32_t rank, at;
-    int32_t into;
 } entry;
 
 /* ---- the table ---- */
@@ -17,7 +16,8 @@ sn_status sn_tok_merges_make(sn_tok_merges *m, size_t n) {
     size_t size = 16;
     while (size < n * 2 + 2) size *= 2;
     m->slots = sn_alloc(size, sizeof *m->slots);
-    if (!m->slots) return SN_ERR_MEMORY;
+    m->into = sn_alloc(n, sizeof *m->into);
+    if (!m->slots || !m->into) return SN_ERR_MEMORY;
     m->mask = size - 1;
     for (size_t i = 0; i < size; i++) m->slots[i].pair = UINT64_MAX;
     return SN_OK;
@@ -28,6 +28,7 @@ void sn_tok_merges_put(sn_tok_merges *m, int32_t left, int32_t right, uint32_t r
     size_t i = sn_tok_mix(pair) & m->mask;
     while (m->slots[i].pair != UINT64_MAX && m->slots[i].pair != pair) i = (i + 1) & m->mask;
     m->slots[i] = (sn_tok_merge_slot){pair, rank, into}; /* told twice: the last one holds */
+    m->into[rank] = into;
 }
 
 static inline const sn_tok_merge_slot *merge_of(const sn_tok_merges *m, int32_t left, int32_t right) {
@@ -95,11 +96,19 @@ static sn_status push(sn_tok_work *w, size_t *n, entry e) {
     return SN_OK;
 }
 
-static sn_status push_pair(const sn_tok_merges *m, sn_tok_work *w, size_t *count, int32_t at, int32_t next) {
+static sn_status push_pair(const sn_tok_merges *m, sn_tok_work *w, size_t *count, size_t at, size_t next) {
     const sn_tok_symbol *s = w->symbols;
-    if (at < 0 || next < 0) return SN_OK;
     const sn_tok_merge_slot *slot = merge_of(m, s[at].id, s[next].id);
-    return slot ? push(w, count, (entry){slot->rank, (uint32_t)at, slot->into}) : SN_OK;
+    return slot ? push(w, count, (entry){slot->rank, (uint32_t)at}) : SN_OK;
+}
+
+/* The symbol at `at` and the next one, at `next`, become `into`. */
+static void join(sn_tok_symbol *s, size_t at, size_t next, int32_t into) {
+    uint32_t span = s[at].span + s[next].span;
+    s[at].id = into;
+    s[at].bytes += s[next].bytes;
+    s[next].id = -1;
+    s[at].span = s[at + span - 1].span = span;
 }
 
 /* Merges w->symbols[0..n); returns how many are left in *left, moved together. */
@@ -110,33 +119,33 @@ static sn_status merge_long(const sn_tok_merges *m, sn_tok_work *w, size_t n, si
     if (!heap) return SN_ERR_MEMORY;
     w->heap = heap;
     for (size_t i = 0; i < n; i++) {
-        s[i].prev = (int32_t)i - 1;
-        s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
+        s[i].span = 1;
         const sn_tok_merge_slot *slot = i + 1 < n ? merge_of(m, s[i].id, s[i + 1].id) : NULL;
-        if (slot) heap[count++] = (entry){slot->rank, (uint32_t)i, slot->into};
+        if (slot) heap[count++] = (entry){slot->rank, (uint32_t)i};
     }
     for (size_t i = count / 2; i-- > 0;) sift_down(heap, count, i);
     while (count) {
         entry top = ((entry *)w->heap)[0];
         ((entry *)w->heap)[0] = ((entry *)w->heap)[--count];
         if (count) sift_down(w->heap, count, 0);
-        sn_tok_symbol *here = &s[top.at];
-        if (!here->bytes || here->next < 0) continue;
-        sn_tok_symbol *right = &s[here->next];
-        const sn_tok_merge_slot *slot = merge_of(m, here->id, right->id);
-        if (!slot || slot->into != top.into) continue; /* an entry whose pair is gone */
-        here->id = top.into;
-        here->bytes += right->bytes;
-        here->next = right->next;
-        right->bytes = 0;
-        if (right->next >= 0) s[right->next].prev = (int32_t)top.at;
-        SN_TRY(push_pair(m, w, &count, here->prev, (int32_t)top.at));
-        SN_TRY(push_pair(m, w, &count, (int32_t)top.at, here->next));
+        size_t at = top.at, next = at + s[at].span;
+        if (s[at].id < 0 || next >= n) continue;
+        const sn_tok_merge_slot *slot = merge_of(m, s[at].id, s[next].id);
+        if (!slot || slot->into != m->into[top.rank]) continue; /* an entry whose pair is gone */
+        join(s, at, next, slot->into);
+        next = at + s[at].span;
+        if (at) SN_TRY(push_pair(m, w, &count, at - s[at - 1].span, at));
+        if (next < n) SN_TRY(push_pair(m, w, &count, at, next));
     }
     *left = 0;
     for (size_t i = 0; i < n; i++) {
-        if (s[i].bytes) s[(*left)++] = s[i];
+        if (s[i].id >= 0) s[(*left)++] = s[i];
     }
+    sn_tok_room_drop(&w->heap, &w->heap_room);
+    if (w->symbol_room <= SN_TOK_MUCH) return SN_OK;
+    if (!(s = sn_realloc(s, *left, sizeof *s))) return SN_ERR_MEMORY;
+    w->symbols = s;
+    w->symbol_room = *left;
     return SN_OK;
 }
 

@@ -10,18 +10,19 @@ typedef struct sn_tok_merge_slot {
     int32_t into;
 } sn_tok_merge_slot;
 
-/* A hash table; slots are freed by the owner. */
+/* A hash table, freed by the owner. */
 typedef struct sn_tok_merges {
     sn_tok_merge_slot *slots;
     size_t mask;
+    int32_t *into; /* by rank */
 } sn_tok_merges;
 sn_status sn_tok_merges_make(sn_tok_merges *m, size_t n); /* for at most n pairs */
 void sn_tok_merges_put(sn_tok_merges *m, int32_t left, int32_t right, uint32_t rank, int32_t into);
 
 typedef struct sn_tok_symbol {
-    int32_t id;
-    uint32_t bytes; /* 0: merged into the one before */
-    int32_t prev, next;
+    int32_t id; /* -1: merged into one before */
+    uint32_t bytes;
+    uint32_t span; /* while merging: how many symbols became this one, said at the first and the last of their places */
 } sn_tok_symbol;
 /* Merges the n sn_tok_symbols in w->symbols, id and bytes given; *left stay, moved together. */
 sn_status sn_tok_merge(const sn_tok_merges *m, sn_tok_work *w, size_t n, size_t *left);

@@ -26,7 +26,7 @@ static sn_status run_strip(const sn_tokenizer *t, const sn_tok_normalizer *n, sn
     sn_tok_turn(w);
     return SN_OK;
 }
-const sn_tok_normalizer_row sn_tok_normalizer_strip = {parse_strip, run_strip, NULL, false};
+const sn_tok_normalizer_row sn_tok_normalizer_strip = {parse_strip, run_strip, NULL, SN_TOK_CUT_NOWHERE};
 
 /* ---- Prepend ---- */
 
@@ -38,6 +38,7 @@ static sn_status parse_prepend(const sn_tokenizer *t, const json_t *json, sn_tok
     SN_TRY(sn_json_string(json, "prepend", NULL, &text));
     if (!text) SN_FAIL(SN_ERR_FORMAT, "Prepend without \"prepend\"");
     n->state = sn_strdup(text);
+    n->once = true;
     return n->state ? SN_OK : SN_ERR_MEMORY;
 }
 
@@ -50,7 +51,7 @@ static sn_status run_prepend(const sn_tokenizer *t, const sn_tok_normalizer *n, 
     sn_tok_turn(w);
     return SN_OK;
 }
-const sn_tok_normalizer_row sn_tok_normalizer_prepend = {parse_prepend, run_prepend, release_text, false};
+const sn_tok_normalizer_row sn_tok_normalizer_prepend = {parse_prepend, run_prepend, release_text, SN_TOK_CUT_PLAIN};
 
 /* ---- Replace ---- */
 
@@ -81,7 +82,10 @@ static sn_status parse_replace(const sn_tokenizer *t, const json_t *json, sn_tok
     SN_TRY(sn_json_string(pattern, "String", NULL, &single));
     unsigned width = 0;
     if (single && *single) r->code = sn_tok_code(single, &width);
-    if (width && !single[width]) return SN_OK;
+    if (width && !single[width]) return n->cut = SN_TOK_CUT_PLAIN, SN_OK;
+    /* Patterns of which white space alone can be a match. */
+    const char *regex = json_string_value(json_object_get(pattern, "Regex"));
+    if (regex && (!strcmp(regex, "\\s+") || !strcmp(regex, " {2,}"))) n->cut = SN_TOK_CUT_PLAIN;
     return sn_tok_pattern_read(pattern, &r->pattern);
 }
 
@@ -123,7 +127,7 @@ static sn_status run_replace(const sn_tokenizer *t, const sn_tok_normalizer *n, 
     sn_tok_turn(w);
     return SN_OK;
 }
-const sn_tok_normalizer_row sn_tok_normalizer_replace = {parse_replace, run_replace, release_replace, false};
+const sn_tok_normalizer_row sn_tok_normalizer_replace = {parse_replace, run_replace, release_replace, SN_TOK_CUT_NOWHERE};
 
 /* ---- Precompiled: sentencepiece's character map ----
  * Base64 of: bytes of the trie (u32), the trie (a Darts double array of u32), replacements (each ends with NUL). */
@@ -264,7 +268,7 @@ static sn_status run_precompiled(const sn_tokenizer *t, const sn_tok_normalizer 
     }
     return sn_tok_apply(w);
 }
-const sn_tok_normalizer_row sn_tok_normalizer_precompiled = {parse_precompiled, run_precompiled, release_charsmap, false};
+const sn_tok_normalizer_row sn_tok_normalizer_precompiled = {parse_precompiled, run_precompiled, release_charsmap, SN_TOK_CUT_PLAIN};
 
 /* ---- ByteLevel ---- */
 
@@ -278,4 +282,4 @@ static sn_status run_byte_level(const sn_tokenizer *t, const sn_tok_normalizer *
     sn_tok_turn(w);
     return SN_OK;
 }
-const sn_tok_normalizer_row sn_tok_normalizer_byte_level = {NULL, run_byte_level, NULL, false};
+const sn_tok_normalizer_row sn_tok_normalizer_byte_level = {NULL, run_byte_level, NULL, SN_TOK_CUT_PLAIN};

@@ -123,10 +123,10 @@ static sn_status parse_nfkd(const sn_tokenizer *t, const json_t *json, sn_tok_no
     (void)t, (void)json;
     return n->flags = COMPATIBLE, SN_OK;
 }
-const sn_tok_normalizer_row sn_tok_normalizer_nfc = {parse_nfc, normal_form, NULL, true};
-const sn_tok_normalizer_row sn_tok_normalizer_nfd = {NULL, normal_form, NULL, true};
-const sn_tok_normalizer_row sn_tok_normalizer_nfkc = {parse_nfkc, normal_form, NULL, true};
-const sn_tok_normalizer_row sn_tok_normalizer_nfkd = {parse_nfkd, normal_form, NULL, true};
+const sn_tok_normalizer_row sn_tok_normalizer_nfc = {parse_nfc, normal_form, NULL, SN_TOK_CUT_ASCII};
+const sn_tok_normalizer_row sn_tok_normalizer_nfd = {NULL, normal_form, NULL, SN_TOK_CUT_ASCII};
+const sn_tok_normalizer_row sn_tok_normalizer_nfkc = {parse_nfkc, normal_form, NULL, SN_TOK_CUT_ASCII};
+const sn_tok_normalizer_row sn_tok_normalizer_nfkd = {parse_nfkd, normal_form, NULL, SN_TOK_CUT_ASCII};
 
 /* ---- letter by letter ---- */
 
@@ -138,7 +138,7 @@ static void drop(const sn_tokenizer *t, sn_tok_work *w, unsigned bits) {
         if (sn_tok_bits(&t->unicode, c->code[i]) & bits) continue;
         if (out != i) {
             c->code[out] = c->code[i];
-            if (w->aligned) c->from[out] = c->from[i], c->to[out] = c->to[i];
+            if (w->aligned) c->from[out] = c->from[i], c->width[out] = c->width[i];
         }
         out++;
     }
@@ -159,14 +159,14 @@ static sn_status run_lowercase(const sn_tokenizer *t, const sn_tok_normalizer *n
     (void)t, (void)n;
     return lower(w);
 }
-const sn_tok_normalizer_row sn_tok_normalizer_lowercase = {NULL, run_lowercase, NULL, true};
+const sn_tok_normalizer_row sn_tok_normalizer_lowercase = {NULL, run_lowercase, NULL, SN_TOK_CUT_ASCII};
 
 static sn_status run_strip_accents(const sn_tokenizer *t, const sn_tok_normalizer *n, sn_tok_work *w) {
     (void)n;
     drop(t, w, SN_IS_COMBINING);
     return SN_OK;
 }
-const sn_tok_normalizer_row sn_tok_normalizer_strip_accents = {NULL, run_strip_accents, NULL, true};
+const sn_tok_normalizer_row sn_tok_normalizer_strip_accents = {NULL, run_strip_accents, NULL, SN_TOK_CUT_ASCII};
 
 /* What sentencepiece's older rules take away (-1), and for white space. */
 static int32_t nmt(int32_t c) {
@@ -186,7 +186,7 @@ static sn_status run_nmt(const sn_tokenizer *t, const sn_tok_normalizer *n, sn_t
     sn_tok_turn(w);
     return SN_OK;
 }
-const sn_tok_normalizer_row sn_tok_normalizer_nmt = {NULL, run_nmt, NULL, true};
+const sn_tok_normalizer_row sn_tok_normalizer_nmt = {NULL, run_nmt, NULL, SN_TOK_CUT_ASCII};
 
 /* ---- BERT ---- */
 
@@ -224,4 +224,4 @@ static sn_status run_bert(const sn_tokenizer *t, const sn_tok_normalizer *n, sn_
     }
     return n->flags & LOWER ? lower(w) : SN_OK;
 }
-const sn_tok_normalizer_row sn_tok_normalizer_bert = {parse_bert, run_bert, NULL, true};
+const sn_tok_normalizer_row sn_tok_normalizer_bert = {parse_bert, run_bert, NULL, SN_TOK_CUT_ASCII};

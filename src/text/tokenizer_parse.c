@@ -85,7 +85,8 @@ static sn_status read_padding(sn_tokenizer *t, const json_t *json) {
     SN_TRY(sn_json_int(json, "pad_type_id", 0, &type));
     if (t->pad_length < 0 || t->pad_length > MOST_PADDING || t->pad_multiple < 0 || t->pad_multiple > MOST_PADDING)
         SN_FAIL(SN_ERR_FORMAT, "\"padding\": lengths must be 0 to %d", MOST_PADDING);
-    if (id < 0 || id > SN_TOK_MOST_ID || type < 0 || type > SN_TOK_MOST_ID) SN_FAIL(SN_ERR_FORMAT, "\"padding\": pad_id or pad_type_id is out of range");
+    if (id < 0 || id > SN_TOK_MOST_ID || type < 0 || type > SN_TOK_MOST_ID)
+        SN_FAIL(SN_ERR_FORMAT, "\"padding\": pad_id is %lld and pad_type_id %lld; expected 0 to %d", (long long)id, (long long)type, SN_TOK_MOST_ID);
     t->pad_left = !strcmp(direction, "Left");
     t->pad_id = (int32_t)id;
     t->pad_type = (int32_t)type;

@@ -67,8 +67,11 @@ typedef struct ends {
 
 static sn_status read_token(const json_t *json, const char *key, int32_t *id) {
     const json_t *pair = json_object_get(json, key), *number = json_array_get(pair, 1);
-    if (!json_is_integer(number) || json_integer_value(number) < 0 || json_integer_value(number) > SN_TOK_MOST_ID)
-        SN_FAIL(SN_ERR_FORMAT, "\"%s\": expected [token, id]", key);
+    if (!json_is_integer(number)) SN_FAIL(SN_ERR_FORMAT, "\"%s\": expected [token, id]", key);
+    if (json_integer_value(number) < 0 || json_integer_value(number) > SN_TOK_MOST_ID) {
+        const char *token = json_string_value(json_array_get(pair, 0));
+        SN_FAIL(SN_ERR_FORMAT, "\"%s\": the id of \"%.80s\" is %lld; expected 0 to %d", key, token ? token : "", (long long)json_integer_value(number), SN_TOK_MOST_ID);
+    }
     *id = (int32_t)json_integer_value(number);
     return SN_OK;
 }
@@ -95,17 +98,16 @@ static sn_status parse_roberta(const sn_tokenizer *t, const json_t *json, sn_tok
 
 /* cls A sep, and for a pair B sep (of `type`), with one more sep before B if `twice`. */
 static sn_status surround(const ends *e, sn_tok_work *w, bool pair, int32_t type, bool twice) {
-    sn_tok_sequence *j = &w->joined;
-    j->count = 0;
-    SN_TRY(sn_tok_sequence_add(j, e->cls, 0, w->offsets));
-    SN_TRY(sn_tok_sequence_append(j, &w->first, -1, w->offsets));
+    sn_tok_sequence *j = &w->first;
+    SN_TRY(sn_tok_sequence_shift(j, 1, w->offsets));
+    j->ids[0] = e->cls;
     SN_TRY(sn_tok_sequence_add(j, e->sep, 0, w->offsets));
     if (pair && twice) SN_TRY(sn_tok_sequence_add(j, e->sep, type, w->offsets));
     if (pair) {
         SN_TRY(sn_tok_sequence_append(j, &w->second, -1, w->offsets));
         SN_TRY(sn_tok_sequence_add(j, e->sep, type, w->offsets));
+        w->second.count = 0;
     }
-    joined(w);
     return SN_OK;
 }
 
@@ -150,7 +152,8 @@ static sn_status add_specials(template *m, sn_tok_processor *p, int which, const
         SN_FAIL(SN_ERR_FORMAT, "TemplateProcessing: \"%.80s\" has %zu ids and %zu tokens", id, json_array_size(ids), json_array_size(shown));
     json_array_foreach((json_t *)(uintptr_t)ids, k, one) {
         if (!json_is_integer(one) || json_integer_value(one) < 0 || json_integer_value(one) > SN_TOK_MOST_ID)
-            SN_FAIL(SN_ERR_FORMAT, "TemplateProcessing: \"%.80s\" has an id that is none", id);
+            SN_FAIL(SN_ERR_FORMAT, "TemplateProcessing: \"%.80s\" has the id %lld; expected a whole number from 0 to %d", id,
+                    (long long)json_integer_value(one), SN_TOK_MOST_ID);
         SN_TRY(add_step(m, which, (int32_t)json_integer_value(one), type));
         p->added[which]++;
     }
@@ -189,9 +192,41 @@ static sn_status parse_template(const sn_tokenizer *t, const json_t *json, sn_to
     return read_template(m, p, 1, json_object_get(json, "pair"), tokens);
 }
 
+/* The step that is the first text, where that comes once and nothing but single tokens before it; else -1. */
+static int around_first(const template *m, int which) {
+    int at = -1;
+    for (int i = 0; i < m->count[which]; i++) {
+        int32_t what = m->steps[which][i].what;
+        if ((what == TEXT_A && at >= 0) || (what == TEXT_B && at < 0)) return -1;
+        if (what == TEXT_A) at = i;
+    }
+    return at;
+}
+
+/* What is before the first text moves in front of it, the rest behind it, and it needs no second room. */
+static sn_status template_around(const template *m, sn_tok_work *w, bool pair, int middle, bool add_special) {
+    const step *s = m->steps[pair];
+    sn_tok_sequence *all = &w->first;
+    size_t before = add_special ? (size_t)middle : 0;
+    for (size_t i = 0; i < all->count; i++) all->type_ids[i] = s[middle].type;
+    if (before) SN_TRY(sn_tok_sequence_shift(all, before, w->offsets));
+    for (size_t i = 0; i < before; i++) {
+        all->ids[i] = s[i].what;
+        all->type_ids[i] = s[i].type;
+    }
+    for (int i = middle + 1; i < m->count[pair]; i++) {
+        if (s[i].what >= 0 && add_special) SN_TRY(sn_tok_sequence_add(all, s[i].what, s[i].type, w->offsets));
+        if (s[i].what < 0) SN_TRY(sn_tok_sequence_append(all, &w->second, s[i].type, w->offsets));
+    }
+    w->second.count = 0;
+    return SN_OK;
+}
+
 static sn_status run_template(const sn_tokenizer *t, const sn_tok_processor *p, sn_tok_work *w, bool pair, bool add_special) {
     const template *m = p->state;
+    int middle = around_first(m, pair);
     (void)t;
+    if (middle >= 0) return template_around(m, w, pair, middle, add_special);
     w->joined.count = 0;
     for (int i = 0; i < m->count[pair]; i++) {
         step s = m->steps[pair][i];

@@ -1,7 +1,8 @@
 /* tokenizer_pre.c: the pre-tokenizers, which cut pieces finer (added tokens stay as they are) and may change the text.
  *
  *   w->text, w->pieces -> a cutter for each piece -> w->finer, which becomes w->pieces
- *   ByteLevel and Metaspace also write a new text (w->spare), which becomes w->text */
+ *   ByteLevel and Metaspace also write a new text (w->spare), which becomes w->text
+ * The last one's pieces do not gather: the model takes them some thousands at a time (sn_tok_drain). */
 #include "text/tokenizer_internal.h"
 
 static const sn_tok_pretokenizer_row *row_of(size_t i) {
@@ -38,10 +39,12 @@ void sn_tok_text_turn(sn_tok_work *w) {
     w->text = w->spare;
     w->spare = text;
     w->spare.size = 0;
+    if (w->spare.room > 4 * SN_TOK_MUCH) sn_tok_text_free(&w->spare);
 }
 
 sn_status sn_tok_piece_add(sn_tok_pieces *p, uint32_t begin, uint32_t end, int32_t id) {
     if (begin == end) return SN_OK;
+    if (p->drain && p->count >= SN_TOK_BATCH) SN_TRY(sn_tok_drain(p->drain, p));
     sn_tok_piece *data = sn_grow(p->data, p->count, &p->room, sizeof *data);
     if (!data) return SN_ERR_MEMORY;
     p->data = data;

@@ -146,6 +146,7 @@ static sn_status run(const sn_tokenizer *t, sn_tok_work *w, uint32_t begin, uint
             while (stop < size && best[best[stop].from].id == m->unknown) stop = best[stop].from;
             SN_TRY(unknown(t, w, begin + at, begin + stop));
         }
+        SN_TRY(sn_tok_settle_many(w));
         at = stop;
     }
     return SN_OK;

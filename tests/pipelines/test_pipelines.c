@@ -143,6 +143,61 @@ static void tokens_equal_the_reference(void **state) {
     close_golden(&g);
 }
 
+static int gather_piece(void *context, size_t item, const char *json, size_t bytes, int last) {
+    sn_buf *text = context;
+    assert_int_equal(item, 0);
+    sn_buf_add(text, json, bytes);
+    if (last) sn_buf_puts(text, "$");
+    return text->failed;
+}
+
+static int gather_part(void *context, const char *json) {
+    json_t *lists = context, *part = json_loads(json, 0, NULL);
+    const char *key;
+    json_t *list;
+    assert_int_equal(json_integer_value(json_object_get(part, "item")), 1);
+    json_object_foreach(lists, key, list) assert_int_equal(json_array_extend(list, json_object_get(part, key)), 0);
+    json_decref(part);
+    return 0;
+}
+
+static void fill_words(char *text, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) text[i] = "a red square \"is\" gr\xC3\xB6\xC3\x9F" "er\\ "[i % 28];
+    memset(text + bytes / 28 * 28, ' ', bytes % 28);
+}
+
+/* A text of many pieces: together they are the result, and the parts have its lists. */
+static void a_long_result_comes_in_pieces(void **state) {
+    (void)state;
+    enum { BYTES = 200000 };
+    char *text = malloc(BYTES), *whole;
+    sn_buf pieces = {0};
+    sn_pipeline *p;
+    assert_non_null(text);
+    fill_words(text, BYTES);
+    sn_item item = {.text = text, .bytes = BYTES};
+    assert_ok(sn_pipeline_open(ROOT "sentences", "{\"task\":\"tokenize\"}", &p));
+    assert_ok(sn_pipeline_answer(p, "tokenize", &item, NULL, &whole));
+    sn_listener listener = {.piece = gather_piece, .context = &pieces};
+    assert_ok(sn_pipeline_run(p, "tokenize", &item, 1, NULL, &listener));
+    assert_int_equal(pieces.size, strlen(whole) + 1);
+    assert_memory_equal(pieces.data, whole, pieces.size - 1);
+    json_t *result = json_loads(whole, 0, NULL), *lists = json_pack("{s:[], s:[]}", "ids", "tokens");
+    assert_int_equal(json_string_length(json_object_get(result, "text")), BYTES);
+    assert_memory_equal(json_string_value(json_object_get(result, "text")), text, BYTES);
+    assert_true(json_array_size(json_object_get(result, "ids")) > 30000);
+    listener = (sn_listener){.part = gather_part, .context = lists};
+    assert_ok(sn_pipeline_run(p, "tokenize", &item, 1, NULL, &listener));
+    assert_true(json_equal(json_object_get(lists, "ids"), json_object_get(result, "ids")));
+    assert_true(json_equal(json_object_get(lists, "tokens"), json_object_get(result, "tokens")));
+    json_decref(lists);
+    json_decref(result);
+    sn_string_free(whole);
+    sn_buf_free(&pieces);
+    sn_pipeline_free(p);
+    free(text);
+}
+
 static void *embed_often(void *context) {
     const golden *g = context;
     float x[MOST * MOST_WIDTH];
@@ -602,7 +657,8 @@ static void files_of_vectors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_equal_the_reference),  cmocka_unit_test(options_change_the_pooling), cmocka_unit_test(a_broken_item_is_told),
-        cmocka_unit_test(tokens_equal_the_reference),   cmocka_unit_test(threads_share_a_pipeline),   cmocka_unit_test(pictures_equal_the_reference),
+        cmocka_unit_test(tokens_equal_the_reference), cmocka_unit_test(a_long_result_comes_in_pieces),
+         cmocka_unit_test(threads_share_a_pipeline),   cmocka_unit_test(pictures_equal_the_reference),
         cmocka_unit_test(text_equals_the_reference),    cmocka_unit_test(captions_equal_the_reference),
         cmocka_unit_test(answers_equal_the_reference),  cmocka_unit_test(choices_equal_the_reference), cmocka_unit_test(regions_equal_the_reference),
         cmocka_unit_test(captions_in_batches),          cmocka_unit_test(a_picture_is_seen_once),

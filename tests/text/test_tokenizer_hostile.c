@@ -7,6 +7,70 @@
 
 #define MODEL "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, \"merges\": [\"a b\"]}"
 
+static void same(const char *name, const sn_encoding *a, const sn_encoding *b) {
+    size_t n = (size_t)a->count;
+    if (a->count != b->count || memcmp(a->ids, b->ids, n * sizeof *a->ids) || memcmp(a->words, b->words, n * sizeof *a->words)
+        || memcmp(a->bytes, b->bytes, n * sizeof *a->bytes) || memcmp(a->codes, b->codes, n * sizeof *a->codes))
+        fail_msg("%s: other tokens where the text is normalised in one part", name);
+}
+
+/* A long text is normalised in parts where the normalizers allow it: the answer is that of one part. */
+static void parts_change_nothing(void **state) {
+    (void)state;
+    static const char words[] = "The  caf\xC3\xA9 e\xCC\x81 isn't OPEN \xEF\xAC\x81x\r\n\t(24) \xEF\xBC\xA1\xE3\x8E\x8F ... \xE4\xB8\xAD\xE6\x96\x87</s>\x01 ";
+    size_t n = sizeof words - 1, bytes = 400000 / n * n;
+    int parted = 0;
+    char *text = malloc(bytes);
+    assert_non_null(text);
+    for (size_t i = 0; i < bytes; i++) text[i] = words[i % n];
+    json_t *golden;
+    size_t i;
+    json_array_foreach(json_object_get(tok_goldens, "tokenizers"), i, golden) {
+        const char *name = json_string_value(json_object_get(golden, "name"));
+        sn_tokenizer *t = tok_build(golden);
+        sn_encoding a = {0}, b = {0};
+        sn_encode_options o = {.offsets = true, .truncation = SN_TRUNCATE_NONE, .padding = SN_PAD_NONE};
+        bool parts = false;
+        for (int c = 0; c < 128; c++) parts |= t->plain_ascii[c];
+        if (parts && sn_tokenizer_encode(t, text, bytes, NULL, 0, o, &a) == SN_OK) {
+            memset(t->plain_ascii, 0, sizeof t->plain_ascii);
+            assert_ok(sn_tokenizer_encode(t, text, bytes, NULL, 0, o, &b));
+            same(name, &a, &b);
+            parted++;
+        }
+        sn_encoding_free(&a);
+        sn_encoding_free(&b);
+        sn_tokenizer_free(t);
+    }
+    assert_true(parted >= 3);
+    free(text);
+}
+
+/* As the reference: an added token that the model does not know gets the next free id, however large the file's is, and no
+ * memory goes by it; a post-processor's id need not belong to a token. */
+static void ids_of_no_token(void **state) {
+    (void)state;
+    static const char json[] = "{" MODEL ", \"added_tokens\": [{\"id\": 4000000000, \"content\": \"<s>\", \"special\": true}],"
+                               "\"post_processor\": {\"type\": \"BertProcessing\", \"sep\": [\"x\", 16000000], \"cls\": [\"<s>\", 3]}}";
+    sn_tokenizer *t;
+    sn_encoding e = {0};
+    sn_buf text = {0};
+    assert_ok(sn_tokenizer_parse("t.json", json, sizeof json - 1, &t));
+    assert_int_equal(sn_tokenizer_id(t, "<s>"), 3);
+    assert_int_equal(sn_tokenizer_size(t), 4);
+    assert_ok(sn_tokenizer_encode(t, "ab<s>", 5, NULL, 0, (sn_encode_options){.add_special = true, .offsets = true}, &e));
+    assert_int_equal(e.count, 4);
+    assert_int_equal(e.ids[0], 3);
+    assert_int_equal(e.ids[2], 3);
+    assert_int_equal(e.ids[3], 16000000);
+    assert_null(sn_tokenizer_token(t, e.ids[3]));
+    assert_ok(sn_tokenizer_decode(t, e.ids, (size_t)e.count, true, &text));
+    assert_string_equal(text.data, "ab");
+    sn_buf_free(&text);
+    sn_encoding_free(&e);
+    sn_tokenizer_free(t);
+}
+
 static void files_that_lie(void **state) {
     (void)state;
     static const struct { const char *json, *part; sn_status code; } cases[] = {
@@ -52,6 +116,12 @@ static void files_that_lie(void **state) {
         {"{" MODEL ", \"decoder\": {\"type\": \"Sequence\", \"decoders\": {}}}", "\"decoders\": expected a list", SN_ERR_FORMAT},
         {"{" MODEL ", \"added_tokens\": {\"a\": 3}}", "\"added_tokens\": expected a list", SN_ERR_FORMAT},
         {"{" MODEL ", \"added_tokens\": [{\"id\": 1}]}", "entry 1 has no \"content\"", SN_ERR_FORMAT},
+        {"{" MODEL ", \"added_tokens\": [{\"id\": -5, \"content\": \"<s>\"}]}", "t.json: \"added_tokens\": the id of \"<s>\" is -5; expected 0 to", SN_ERR_FORMAT},
+        {"{" MODEL ", \"added_tokens\": [{\"id\": 5000000000, \"content\": \"<s>\"}]}", "the id of \"<s>\" is 5000000000", SN_ERR_FORMAT},
+        {"{" MODEL ", \"post_processor\": {\"type\": \"BertProcessing\", \"sep\": [\"[SEP]\", -1], \"cls\": [\"a\", 0]}}", "\"sep\": the id of \"[SEP]\" is -1; expected 0 to", SN_ERR_FORMAT},
+        {"{" MODEL ", \"post_processor\": {\"type\": \"RobertaProcessing\", \"sep\": [\"a\", 0], \"cls\": [\"<s>\", 1000000000]}}", "\"cls\": the id of \"<s>\" is 1000000000", SN_ERR_FORMAT},
+        {"{" MODEL ", \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"s\"}}], \"pair\": [], \"special_tokens\": {\"s\": {\"ids\": [1000000000], \"tokens\": [\"s\"]}}}}", "\"s\" has the id 1000000000", SN_ERR_FORMAT},
+        {"{" MODEL ", \"padding\": {\"strategy\": \"BatchLongest\", \"pad_id\": -7}}", "pad_id is -7", SN_ERR_FORMAT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         sn_tokenizer *t;
@@ -221,7 +291,7 @@ static void scanners_are_their_patterns(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_that_lie),   cmocka_unit_test(nested_sequences), cmocka_unit_test(patterns_in_circles), cmocka_unit_test(no_room_for_special_tokens),
+        cmocka_unit_test(files_that_lie), cmocka_unit_test(ids_of_no_token), cmocka_unit_test(parts_change_nothing),   cmocka_unit_test(nested_sequences), cmocka_unit_test(patterns_in_circles), cmocka_unit_test(no_room_for_special_tokens),
         cmocka_unit_test(endless_patterns), cmocka_unit_test(long_texts),       cmocka_unit_test(scanners_are_their_patterns),
     };
     return cmocka_run_group_tests(tests, tok_read_goldens, tok_drop_goldens);
