@@ -13,5 +13,7 @@
 #define V_MAX(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define V_ROUND(v) ((vf)_mm512_roundscale_ps((__m512)(v), 0))
 #define V_SCALE(v, k) ((vf)_mm512_scalef_ps((__m512)(v), (__m512)(k)))
+#define V_WIDEN(p) ((vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+#define V_SUM(v) _mm512_reduce_add_ps((__m512)(v))
 #include "kernels/simd/tile_body.h"
 #endif

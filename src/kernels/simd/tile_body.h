@@ -1,7 +1,8 @@
 /* tile_body.h: tile.h's functions in terms of one vector type; included by a file for each instruction set, which
- * defines TILE (the table's name), LANES, TARGET (an attribute), V_SET(x), V_FMA(a, b, c) = a b + c on floats, and for
- * V_MAX(a, b), b where a is no number, V_ROUND(v) and V_SCALE(v, k) = v 2^k where there are such instructions; for
- * words of two bf16 PAIRS with V_DOT(a, b, c) on words and V_NARROW(float vector, where) = bf16 stored. */
+ * defines TILE (the table's name), LANES, TARGET (an attribute), V_SET(x) and V_FMA(a, b, c) = a b + c on floats. Where there
+ * are such instructions also V_MAX(a, b), b where a is no number, V_ROUND(v), V_SCALE(v, k) = v 2^k, V_WIDEN(p) = the floats
+ * of bf16 at p, and V_SUM(v), the sum of a vector; for words of two bf16 PAIRS with V_DOT(a, b, c) on words and
+ * V_NARROW(float vector, where) = bf16 stored. */
 #include <string.h>
 
 #include "kernels/simd/tile.h"
@@ -28,7 +29,9 @@ enum { IS_PAIRS = 0 };
 #endif
 
 INLINE vf load(const float *p) { return *(const vf *)p; }
-INLINE vf widen(const uint16_t *p) { return (vf)(__builtin_convertvector(*(const vh *)p, vi) << 16); }
+#ifndef V_WIDEN
+#define V_WIDEN(p) ((vf)(__builtin_convertvector(*(const vh *)(p), vi) << 16))
+#endif
 INLINE float word_as_float(uint32_t w) {
     float x;
     memcpy(&x, &w, 4);
@@ -155,14 +158,16 @@ INLINE vf power(vf t) {
 }
 static const float LOG2E = 1.44269504f;
 
+#ifndef V_SUM
 INLINE float sum_of(vf v) {
-    float lane[LANES], sum = 0;
+    float lane[LANES];
     memcpy(lane, &v, sizeof lane);
     for (int width = LANES / 2; width; width /= 2)
         for (int i = 0; i < width; i++) lane[i] += lane[i + width];
-    sum = lane[0];
-    return sum;
+    return lane[0];
 }
+#define V_SUM(v) sum_of(v)
+#endif
 
 FN float top(const float *s, int64_t n, float scale) {
     vf best = V_SET(-__builtin_inff());
@@ -188,7 +193,7 @@ FN float exps(const float *s, int64_t n, float scale, float most, uint32_t *p) {
         sum += e;
         put(e, p, i);
     }
-    return sum_of(sum);
+    return V_SUM(sum);
 }
 
 FN void slopes(float *s, float *dp, int64_t n, float scale, float lse, float delta) {
@@ -203,7 +208,7 @@ FN void slopes(float *s, float *dp, int64_t n, float scale, float lse, float del
 /* ---- a few queries ---- */
 
 INLINE vf row_at(const void *row, bool narrow, int64_t i) {
-    return narrow ? widen((const uint16_t *)row + i) : load((const float *)row + i);
+    return narrow ? V_WIDEN((const uint16_t *)row + i) : load((const float *)row + i);
 }
 INLINE float one_at(const void *row, bool narrow, int64_t i) {
     return narrow ? sn_from_bf16(((const uint16_t *)row)[i]) : ((const float *)row)[i];
@@ -222,7 +227,7 @@ INLINE void dots_of(const float *q, int64_t n_q, const void *const *rows, int64_
                 sum[1] = V_FMA(load(x + i + LANES), row_at(rows[j], narrow, i + LANES), sum[1]);
             }
             for (; i < whole; i += LANES) sum[0] = V_FMA(load(x + i), row_at(rows[j], narrow, i), sum[0]);
-            float all = sum_of(sum[0] + sum[1]);
+            float all = V_SUM(sum[0] + sum[1]);
             for (; i < d; i++) all += x[i] * one_at(rows[j], narrow, i);
             s[r * s_row + j] = all;
         }
