@@ -28,10 +28,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (status == SN_OK) status = sn_page_recognise(weights, &config, &processor);
     bool safetensors = status == SN_OK && sn_weights_format(weights)[0] == 's';
     if (status == SN_OK && config && processor) status = sn_audio_processor_parse(processor, "input", &sound);
-    if (status == SN_OK && config) status = sn_pretrained_make(config, weights, &options, &m);
+    if (status == SN_OK && config) {
+        status = sn_pretrained_make(config, weights, &options, &m);
+        weights = NULL; /* the model's, or gone */
+    }
     if (status != SN_OK && !sn_error_message()[0]) abort();
     if (m && safetensors) check(m, size);
-    if (!m) sn_weights_free(weights);
+    sn_weights_free(weights);
     sn_pretrained_free(m);
     json_decref(config);
     json_decref(processor);

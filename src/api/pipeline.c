@@ -203,7 +203,6 @@ static sn_status trained_here(const char *directory, bool *here) {
     sn_status status = path ? sn_json_read(path, &config) : SN_ERR_MEMORY;
     if (status == SN_OK) status = sn_json_string(config, "model_type", NULL, &type);
     *here = type && !strcmp(type, "sensorium");
-    if (status == SN_OK && !type) status = sn_fail(SN_ERR_FORMAT, "%s: there is no \"model_type\"", path);
     if (status != SN_OK) (void)sn_fail_at(path, 0, NULL);
     json_decref(config);
     sn_free(path);

@@ -121,12 +121,24 @@ static bool next_to_pack(const sn_runner *r, uint64_t version, int32_t *step_out
 
 /* room: for sources in another dtype, one after the other. A large one goes at once: there is only so much memory. */
 enum { ROOM_KEPT = 16 << 20 };
-static sn_status pack_next(sn_runner *r, const sn_step *step, int k, void **room, size_t *bytes) {
+static sn_status pack_stretch(sn_runner *r, const sn_step *step, int k, sn_stretch s, void **room, size_t *bytes) {
+    const sn_pack *pack = &step->plan.pack[k];
     sn_packed *packed = r->packed[step->packed[k]];
     const void *from;
-    SN_TRY(sn_params_source(r->params, packed->param, step->plan.in[k].dtype, step->plan.threads, &from, room, bytes));
-    sn_status status = step->plan.pack[k].pack(step->plan.state, from, packed->data);
-    sn_params_give_back(r->params, packed->param);
+    SN_TRY(sn_params_source(r->params, packed->param, s, step->plan.in[k].dtype, step->plan.threads, &from, room, bytes));
+    sn_status status = pack->pack_part ? pack->pack_part(step->plan.state, from, s.first, s.count, packed->data)
+                                       : pack->pack(step->plan.state, from, packed->data);
+    sn_params_give_back(r->params, packed->param, s);
+    return status;
+}
+
+static sn_status pack_next(sn_runner *r, const sn_step *step, int k, void **room, size_t *bytes) {
+    sn_packed *packed = r->packed[step->packed[k]];
+    const sn_pack *pack = &step->plan.pack[k];
+    size_t all = sn_params_all(r->params, packed->param).count, part = pack->pack_part ? pack->part : all;
+    sn_status status = SN_OK;
+    for (size_t at = 0; status == SN_OK && at < all; at += part)
+        status = pack_stretch(r, step, k, (sn_stretch){at, all - at < part ? all - at : part}, room, bytes);
     if (status == SN_OK) packed->version = sn_params_version(r->params);
     if (*bytes <= ROOM_KEPT) return status;
     sn_pages_free(*room, *bytes);

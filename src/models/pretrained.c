@@ -197,20 +197,28 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     return status;
 }
 
-/* Takes `weights`, when there are any and it succeeds. What the file does not hold is found before memory is asked for. */
-static sn_status load(sn_pretrained *m, sn_weights *weights) {
-    SN_TRY(declare(m, weights));
-    if (!weights) return SN_OK;
-    sn_status status = sn_params_check(m->params, weights, "", is_ignored, m);
-    bool borrows = m->inference && !m->folds.n && !m->adapters; /* folding and merging write */
-    if (status == SN_OK) status = borrows ? sn_params_seal_for_inference(m->params) : sn_params_seal(m->params);
-    if (status == SN_OK && borrows) return sn_params_borrow_all(m->params, weights, "", is_ignored, m); /* the store owns them now */
-    if (status == SN_OK) status = sn_params_load_but(m->params, weights, "", is_ignored, m);
+/* *taken: the store has the weights from then on. */
+static sn_status borrow(sn_pretrained *m, sn_weights *weights, bool *taken) {
+    SN_TRY(sn_params_seal_for_inference(m->params));
+    SN_TRY(sn_params_borrow_all(m->params, weights, "", is_ignored, m));
+    *taken = true;
+    return sn_folds_apply(&m->folds, m->params, weights);
+}
+
+static sn_status copy(sn_pretrained *m, const sn_weights *weights) {
     sn_module_range all = {0, sn_params_count(m->params), 0};
-    if (status == SN_OK && m->adapters) status = sn_adapters_merge(m->adapters, m->params, all, weights);
-    if (status == SN_OK) status = sn_folds_apply(&m->folds, m->params, weights);
-    if (status == SN_OK) sn_weights_free(weights);
-    return status;
+    SN_TRY(sn_params_seal(m->params));
+    SN_TRY(sn_params_load_but(m->params, weights, "", is_ignored, m));
+    if (m->adapters) SN_TRY(sn_adapters_merge(m->adapters, m->params, all, weights));
+    return sn_folds_apply(&m->folds, m->params, weights);
+}
+
+/* What the file does not hold is found before memory is asked for. */
+static sn_status load(sn_pretrained *m, sn_weights *weights, bool *taken) {
+    SN_TRY(declare(m, weights));
+    SN_TRY(sn_params_check(m->params, weights, "", is_ignored, m));
+    bool borrows = m->inference && !m->adapters; /* merging writes */
+    return borrows ? borrow(m, weights, taken) : copy(m, weights);
 }
 
 static sn_status set_machine(sn_pretrained *m, const sn_pretrained_options *o) {
@@ -246,10 +254,10 @@ static sn_status open_weights(sn_pretrained *m) {
     sn_weights *weights;
     SN_TRY(sn_adapters_open(m->path, &m->adapters));
     SN_TRY(sn_weights_open(m->path, &weights));
-    sn_status status = load(m, weights);
-    if (status == SN_OK) return SN_OK;
-    status = sn_fail_at(sn_weights_path(weights), 0, NULL);
-    sn_weights_free(weights);
+    bool taken = false;
+    sn_status status = load(m, weights, &taken);
+    if (status != SN_OK) status = sn_fail_at(sn_weights_path(weights), 0, NULL);
+    if (!taken) sn_weights_free(weights);
     return status;
 }
 
@@ -268,7 +276,9 @@ sn_status sn_pretrained_make(const json_t *config, struct sn_weights *weights, c
     sn_status status = create("", options, &m);
     if (status == SN_OK) m->config = json_incref((json_t *)(uintptr_t)config);
     if (status == SN_OK) status = read_config(m);
-    if (status == SN_OK) status = load(m, weights);
+    bool taken = false;
+    if (status == SN_OK) status = weights ? load(m, weights, &taken) : declare(m, NULL);
+    if (!taken) sn_weights_free(weights);
     if (status != SN_OK) sn_pretrained_free(m);
     *out = status == SN_OK ? m : NULL;
     return status;

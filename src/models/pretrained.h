@@ -19,7 +19,7 @@ typedef struct sn_pretrained_options {
 } sn_pretrained_options;
 /* `path`: a directory with config.json and weights, and perhaps adapters (adapters.h), which are merged into them. Missing, unused and mis-shaped tensors are errors by name. */
 sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out);
-/* The same from what was read: config.json's object, and weights, which become the model's where it succeeds. Without
+/* The same from what was read: config.json's object, and weights, which it takes, whether it succeeds or not. Without
  * weights (NULL) it has parameters by name and shape alone: its graphs can be built, nothing can run. */
 sn_status sn_pretrained_make(const json_t *config, struct sn_weights *weights, const sn_pretrained_options *options, sn_pretrained **out);
 void sn_pretrained_free(sn_pretrained *m);

@@ -63,20 +63,45 @@ static sn_status parameter(const sn_params *p, const char *name, const char *par
     return *index >= 0 ? SN_OK : sn_fail(SN_ERR_STATE, "no parameter \"%s\" to fold a norm into", full);
 }
 
-static sn_status apply_with(const sn_fold *f, sn_params *params, const sn_weights *weights, int weight, int bias, float *room) {
-    sn_shape shape = sn_params_shape(params, weight);
-    int64_t n = shape.dim[0], taps = sn_shape_count(shape) / n;
+/* Row i of the weight counts times scale[i]; b'[i] = own bias * scale[i] + shift[i]. */
+static sn_status measure(const sn_fold *f, const sn_weights *weights, int64_t n, float *room, double *scale, double *shift) {
     float *gamma = room, *beta = room + n, *mean = room + 2 * n, *var = room + 3 * n;
-    float *w = sn_params_data(params, weight), *b = sn_params_data(params, bias);
     SN_TRY(read(weights, f->norm, "weight", n, gamma));
     SN_TRY(read(weights, f->norm, "bias", n, beta));
     SN_TRY(read(weights, f->norm, "running_mean", n, mean));
     SN_TRY(read(weights, f->norm, "running_var", n, var));
     for (int64_t i = 0; i < n; i++) {
-        double scale = (double)gamma[i] / sqrt((double)var[i] + (double)f->eps), own = f->bias ? (double)b[i] : 0;
-        for (int64_t k = 0; k < taps; k++) w[i * taps + k] = (float)((double)w[i * taps + k] * scale);
-        b[i] = (float)((own - (double)mean[i]) * scale + (double)beta[i]);
+        scale[i] = (double)gamma[i] / sqrt((double)var[i] + (double)f->eps);
+        shift[i] = (double)beta[i] - (double)mean[i] * scale[i];
     }
+    return SN_OK;
+}
+
+static void scale_masters(sn_params *params, int weight, int bias, const double *scale, const float *b) {
+    sn_shape shape = sn_params_shape(params, weight);
+    int64_t n = shape.dim[0], taps = sn_shape_count(shape) / n;
+    float *w = sn_params_data(params, weight);
+    for (int64_t i = 0; i < n * taps; i++) w[i] = (float)((double)w[i] * scale[i / taps]);
+    memcpy(sn_params_data(params, bias), b, (size_t)n * sizeof *b);
+}
+
+/* room [3 n]; a store that borrows takes scale [n] and b [n]. */
+static sn_status apply_with(const sn_fold *f, sn_params *params, const sn_weights *weights, int weight, int bias, double *room,
+                            double **scale, float **b) {
+    int64_t n = sn_params_shape(params, weight).dim[0];
+    double *shift = room;
+    SN_TRY(measure(f, weights, n, (float *)(room + n), *scale, shift));
+    memset(*b, 0, (size_t)n * sizeof **b);
+    if (f->bias) SN_TRY(read(weights, f->conv, "bias", n, *b));
+    for (int64_t i = 0; i < n; i++) (*b)[i] = (float)((double)(*b)[i] * (*scale)[i] + shift[i]);
+    if (!sn_params_borrows(params)) {
+        scale_masters(params, weight, bias, *scale, *b);
+        return SN_OK;
+    }
+    sn_params_scale_rows(params, weight, *scale);
+    sn_params_replace(params, bias, *b);
+    *scale = NULL;
+    *b = NULL;
     return SN_OK;
 }
 
@@ -84,16 +109,19 @@ static sn_status apply(const sn_fold *f, sn_params *params, const sn_weights *we
     int weight, bias;
     SN_TRY(parameter(params, f->conv, "weight", &weight));
     SN_TRY(parameter(params, f->bias ? f->conv : f->norm, "bias", &bias));
-    float *room = sn_alloc((size_t)sn_params_shape(params, weight).dim[0], 4 * sizeof *room);
-    if (!room) return SN_ERR_MEMORY;
-    sn_status status = apply_with(f, params, weights, weight, bias, room);
+    size_t n = (size_t)sn_params_shape(params, weight).dim[0];
+    double *room = sn_alloc(n, 3 * sizeof *room), *scale = sn_alloc(n, sizeof *scale);
+    float *b = sn_alloc(n, sizeof *b);
+    sn_status status = room && scale && b ? apply_with(f, params, weights, weight, bias, room, &scale, &b) : SN_ERR_MEMORY;
     sn_free(room);
+    sn_free(scale);
+    sn_free(b);
     return status;
 }
 
 sn_status sn_folds_apply(const sn_folds *folds, sn_params *params, const sn_weights *weights) {
     for (size_t i = 0; i < folds->n; i++) SN_TRY(apply(&folds->list[i], params, weights));
-    if (folds->n) sn_params_changed(params, false);
+    if (folds->n && !sn_params_borrows(params)) sn_params_changed(params, false);
     return SN_OK;
 }
 

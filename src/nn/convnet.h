@@ -24,7 +24,8 @@ void sn_folds_free(sn_folds *folds);
 /* Is this a tensor of a norm that went into its convolution? */
 bool sn_folds_have(const sn_folds *folds, const char *name);
 struct sn_weights;
-/* After the parameters were loaded: makes w' and b' of them, exact in f32 to rounding. */
+/* After the parameters were loaded or borrowed: makes w' and b' of them, exact in f32 to rounding. Where they are borrowed
+ * nothing is copied: w' is what is read of w from then on. */
 sn_status sn_folds_apply(const sn_folds *folds, sn_params *params, const struct sn_weights *weights);
 
 /* x [N,H,W,C] -> [N,H',W',out]. `folded`: without the norm; then folds, if not NULL, remembers it. */

@@ -38,6 +38,23 @@ sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view, bool
     return SN_OK;
 }
 
+void sn_params_scale_rows(sn_params *p, int i, double *scale) {
+    sn_free(p->entries[i].scale);
+    p->entries[i].scale = scale;
+}
+
+void sn_params_replace(sn_params *p, int i, float *numbers) {
+    sn_entry *e = &p->entries[i];
+    sn_free(e->own);
+    e->own = numbers;
+    e->view.data = numbers;
+    e->view.type.dtype = SN_F32;
+    e->view.bytes = e->count * sizeof *numbers;
+    e->mapped = false;
+}
+
+sn_stretch sn_params_all(const sn_params *p, int i) { return (sn_stretch){0, p->entries[i].count}; }
+
 void sn_params_keep(sn_params *p, void *owner, void (*release)(void *owner)) {
     if (p->release_owner) p->release_owner(p->owner);
     p->owner = owner;
@@ -59,23 +76,30 @@ static sn_status check(const sn_params *p, int i, sn_dtype dtype) {
 }
 
 static bool as_it_is(const sn_entry *e, sn_dtype dtype) {
-    return e->view.type.dtype == dtype && (uintptr_t)e->view.data % sn_dtype_size(dtype) == 0;
+    return !e->scale && e->view.type.dtype == dtype && (uintptr_t)e->view.data % sn_dtype_size(dtype) == 0;
 }
 
-/* Elements [from, end). */
-static sn_status convert_part(const sn_entry *e, sn_dtype dtype, void *to, size_t from, size_t end) {
+static void multiply(const sn_entry *e, float *x, size_t first, size_t n) {
+    size_t row = e->count / (size_t)e->shape.dim[0];
+    for (size_t i = 0; i < n; i++) x[i] = (float)((double)x[i] * e->scale[(first + i) / row]);
+}
+
+/* Elements [from, end) of the entry, which go to `to` from its element from - base on. */
+static sn_status convert_part(const sn_entry *e, sn_dtype dtype, void *to, size_t base, size_t from, size_t end) {
     enum { PIECE = 1 << 12 };
     float wide[PIECE];
     for (size_t at = from; at < end; at += PIECE) {
         size_t n = end - at < PIECE ? end - at : PIECE;
-        SN_TRY(sn_tensor_part_to_f32(&e->view, at, n, dtype == SN_F32 ? (float *)to + at : wide));
-        if (dtype != SN_F32) sn_floats_put(dtype, wide, to, (int64_t)at, (int64_t)n);
+        float *x = dtype == SN_F32 ? (float *)to + (at - base) : wide;
+        SN_TRY(sn_tensor_part_to_f32(&e->view, at, n, x));
+        if (e->scale) multiply(e, x, at, n);
+        if (dtype != SN_F32) sn_floats_put(dtype, wide, to, (int64_t)(at - base), (int64_t)n);
     }
     return SN_OK;
 }
 
 static sn_status convert(const sn_entry *e, sn_dtype dtype, void *to) {
-    if (e->view.type.dtype != dtype) return convert_part(e, dtype, to, 0, e->count);
+    if (e->scale || e->view.type.dtype != dtype) return convert_part(e, dtype, to, 0, 0, e->count);
     if (e->view.bytes) memcpy(to, e->view.data, e->view.bytes);
     return SN_OK;
 }
@@ -92,7 +116,7 @@ sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out)
     if (status == SN_OK && !slot->version) {
         status = convert(e, dtype, slot->data);
         if (status == SN_OK) slot->version = p->version;
-        sn_params_give_back(p, i);
+        sn_params_give_back(p, i, sn_params_all(p, i));
     }
     if (status == SN_OK) *out = slot->data;
     sn_params_unlock(p);
@@ -104,6 +128,7 @@ sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out)
 enum { CHUNK = 1 << 16 };
 typedef struct conversion {
     const sn_entry *e;
+    sn_stretch part;
     sn_dtype dtype;
     void *to;
     atomic_bool failed;
@@ -111,26 +136,29 @@ typedef struct conversion {
 
 static void convert_chunk(void *context, int64_t chunk) {
     conversion *c = context;
-    size_t from = (size_t)chunk * CHUNK, end = from + CHUNK < c->e->count ? from + CHUNK : c->e->count;
-    if (convert_part(c->e, c->dtype, c->to, from, end) != SN_OK) atomic_store(&c->failed, true);
+    size_t first = c->part.first, stop = first + c->part.count, from = first + (size_t)chunk * CHUNK;
+    size_t end = from + CHUNK < stop ? from + CHUNK : stop;
+    if (convert_part(c->e, c->dtype, c->to, first, from, end) != SN_OK) atomic_store(&c->failed, true);
 }
 
-sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes) {
+sn_status sn_params_source(sn_params *p, int i, sn_stretch part, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes) {
     SN_TRY(check(p, i, dtype));
     const sn_entry *e = &p->entries[i];
-    *out = e->view.data;
+    *out = e->view.data ? (const char *)e->view.data + part.first * sn_dtype_size(dtype) : NULL;
     if (as_it_is(e, dtype)) return SN_OK;
-    SN_TRY(sn_pages_reserve(room, bytes, e->count * sn_dtype_size(dtype)));
-    conversion c = {e, dtype, *room, false};
-    sn_parallel(threads, ((int64_t)e->count + CHUNK - 1) / CHUNK, convert_chunk, &c);
+    SN_TRY(sn_pages_reserve(room, bytes, part.count * sn_dtype_size(dtype)));
+    conversion c = {e, part, dtype, *room, false};
+    sn_parallel(threads, ((int64_t)part.count + CHUNK - 1) / CHUNK, convert_chunk, &c);
     *out = *room;
-    return atomic_load(&c.failed) ? convert(e, dtype, *room) : SN_OK; /* whose error is this thread's */
+    if (!atomic_load(&c.failed)) return SN_OK;
+    return convert_part(e, dtype, *room, part.first, part.first, part.first + part.count); /* whose error is this thread's */
 }
 
-void sn_params_give_back(const sn_params *p, int i) {
+void sn_params_give_back(const sn_params *p, int i, sn_stretch part) {
     const sn_entry *e = &p->entries[i];
     if (!e->mapped) return;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)e->view.data, to = from + e->view.bytes;
+    size_t each = sn_dtype_size(e->view.type.dtype);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)e->view.data + part.first * each, to = from + part.count * each;
     from = (from + page - 1) / page * page; /* pages at the ends hold neighbours too */
     to = to / page * page;
     if (from < to) (void)madvise((void *)from, to - from, MADV_DONTNEED);

@@ -25,6 +25,8 @@ void sn_params_free(sn_params *p) {
     if (!p) return;
     for (size_t i = 0; i < p->count; i++) {
         sn_slots_free(p->entries[i].slots);
+        sn_free(p->entries[i].scale);
+        sn_free(p->entries[i].own);
         sn_free(p->entries[i].name);
     }
     sn_free(p->entries);

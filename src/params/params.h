@@ -85,11 +85,20 @@ void sn_params_keep(sn_params *p, void *owner, void (*release)(void *owner));
 sn_dtype sn_params_stored(const sn_params *p, int i); /* the dtype of what is borrowed; F32 else */
 /* Entry i row-major in F32, BF16 or F16: the borrowed bytes where they are just that, else a copy that the store keeps. */
 sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out);
-/* The same for a moment: the borrowed bytes, or a copy in *room of *bytes, which grows as needed (sn_pages_reserve) and is
- * the caller's to free. */
-sn_status sn_params_source(sn_params *p, int i, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes);
+/* What is borrowed, changed before anything was copied. Row k of the first axis counts times scale[k]; entry i's numbers are
+ * `numbers` instead. Both come from sn_alloc and are the store's afterwards. */
+void sn_params_scale_rows(sn_params *p, int i, double *scale);
+void sn_params_replace(sn_params *p, int i, float *numbers);
+/* Elements of entry i. */
+typedef struct sn_stretch {
+    size_t first, count;
+} sn_stretch;
+sn_stretch sn_params_all(const sn_params *p, int i);
+/* As sn_params_plain, a stretch of it and for a moment: the borrowed bytes, or a copy in *room of *bytes, which grows as
+ * needed (sn_pages_reserve) and is the caller's to free. */
+sn_status sn_params_source(sn_params *p, int i, sn_stretch part, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes);
 /* Nobody needs the borrowed bytes for now: their pages may go. */
-void sn_params_give_back(const sn_params *p, int i);
+void sn_params_give_back(const sn_params *p, int i, sn_stretch part);
 /* Bytes the store itself holds: flat ranges, shadow, copies. What is borrowed does not count. */
 size_t sn_params_bytes(sn_params *p);
 

@@ -20,6 +20,8 @@ typedef struct sn_entry {
     sn_slot *slots;
     sn_tensor_view view; /* what is borrowed; data NULL: nothing */
     bool mapped;
+    double *scale; /* of rows of the first axis, wherever the view is read; NULL: none */
+    float *own;    /* what the view shows instead of a file's numbers */
 } sn_entry;
 
 struct sn_params {

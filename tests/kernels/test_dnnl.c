@@ -108,6 +108,50 @@ static void close_to(double got, double right, double tolerance, const char *wha
         fail_msg("%s: element %lld is %.7g, not %.7g", what, (long long)i, got, right);
 }
 
+/* ---- parts ---- */
+
+/* The packed weight is the same in parts as in one go, also where the last part is a smaller one. */
+static void check_parts(bench *b) {
+    sn_kernel_request r = {.op = b->op, .attr = &b->attr, .n_in = b->n_in, .n_out = b->n_out, .in = b->in_type, .out = b->out_type,
+                           .params = 2, .inference = true, .threads = THREADS, .isa = sn_isa_detect()};
+    assert_ok(sn_threads_enter(THREADS));
+    assert_ok(sn_kernel_select(&r, SN_USE_DNNL, &b->plan));
+    const sn_pack *pack = &b->plan.pack[1];
+    if (pack->bytes && r.isa >= SN_ISA_AVX512) assert_non_null(pack->pack_part);
+    if (pack->pack_part) {
+        size_t count = (size_t)sn_shape_count(b->in_type[1].shape), each = sn_dtype_size(b->in_type[1].dtype), at = 0;
+        char *whole = aligned_alloc(64, (pack->bytes + 63) & ~(size_t)63), *parts = aligned_alloc(64, (pack->bytes + 63) & ~(size_t)63);
+        assert_true(count > 2 * pack->part && count % pack->part);
+        memset(whole, 1, pack->bytes);
+        memset(parts, 2, pack->bytes);
+        assert_ok(pack->pack(b->plan.state, b->in[1], whole));
+        for (; at < count; at += pack->part)
+            assert_ok(pack->pack_part(b->plan.state, (char *)b->in[1] + at * each, at, count - at < pack->part ? count - at : pack->part, parts));
+        assert_memory_equal(whole, parts, pack->bytes);
+        free(whole);
+        free(parts);
+    }
+    sn_kernel_release(&b->plan);
+    done(b);
+}
+
+static void large_weights_go_in_parts(void **state) {
+    (void)state;
+    for (int narrow = 0; BUILT && narrow <= has_bf16(); narrow++) {
+        sn_dtype type = narrow ? SN_BF16 : SN_F32;
+        bench b = {.op = SN_MATMUL, .attr.matmul = {.trans_b = 1}};
+        give(&b, type, SN_SHAPE(3, 1001));
+        give(&b, type, SN_SHAPE(17001, 1001));
+        want(&b, type, SN_SHAPE(3, 17001));
+        check_parts(&b);
+        b = (bench){.op = SN_CONV, .attr.conv = {.kernel = {7, 7}, .stride = {1, 1}, .groups = 1}};
+        give(&b, type, SN_SHAPE(1, 7, 7, 256));
+        give(&b, type, SN_SHAPE(1500, 256, 7, 7));
+        want(&b, type, SN_SHAPE(1, 1, 1, 1500));
+        check_parts(&b);
+    }
+}
+
 /* ---- matmul ---- */
 static void check_product(int ta, int tb, int64_t batch, bool flat_b, sn_dtype type, sn_dtype out, bool bias) {
     const int64_t m = 5, k = 7, n = 6;
@@ -524,6 +568,7 @@ int main(void) {
         return 77; /* ctest says "Skipped" */
     }
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(large_weights_go_in_parts),
         cmocka_unit_test(products_in_every_orientation), cmocka_unit_test(convolutions),
         cmocka_unit_test(maximum_goes_there_and_back),   cmocka_unit_test(recurrent_cells_are_pytorchs),
         cmocka_unit_test(errors_name_the_operation),     cmocka_unit_test(activations_follow_the_bias),

@@ -128,6 +128,37 @@ static void borrowed_is_the_same(void **state) {
                 }
 }
 
+/* Rows that count times something and numbers that stand in others' place: as if the masters had been changed so. */
+static void changed_as_masters_would_be(void **state) {
+    (void)state;
+    static float want[8 * WORDS], got[8 * WORDS], before[8 * WORDS];
+    for (int f = 0; f < 3; f++)
+        for (int bf16 = 0; bf16 < 2; bf16++)
+            for (int b = 0; b < 2; b++) {
+                unsigned backends = b ? SN_USE_ALL : SN_USE_REF;
+                sn_params *masters = store(f, false), *lent = store(f, true);
+                int weight = sn_params_find(lent, "fc.weight"), bias = sn_params_find(lent, "fc.bias");
+                double *scale = sn_alloc(HIDDEN, sizeof *scale);
+                float *numbers = sn_alloc(HIDDEN, sizeof *numbers), *w = sn_params_data(masters, weight);
+                run(masters, 8, bf16, backends, before);
+                for (int i = 0; i < HIDDEN; i++) {
+                    scale[i] = 0.25 + i / 32.0;
+                    numbers[i] = (float)i / HIDDEN - 0.5f;
+                    for (int k = 0; k < WIDTH; k++) w[i * WIDTH + k] = (float)((double)w[i * WIDTH + k] * scale[i]);
+                    sn_params_data(masters, bias)[i] = numbers[i];
+                }
+                sn_params_changed(masters, false);
+                sn_params_scale_rows(lent, weight, scale);
+                sn_params_replace(lent, bias, numbers);
+                run(masters, 8, bf16, backends, want);
+                run(lent, 8, bf16, backends, got);
+                assert_memory_equal(got, want, sizeof got);
+                assert_memory_not_equal(before, want, sizeof got);
+                sn_params_free(masters);
+                sn_params_free(lent);
+            }
+}
+
 /* Packing changes no more than the order of a sum. */
 static void packed_is_close_to_plain(void **state) {
     (void)state;
@@ -218,8 +249,8 @@ static void unaligned_bytes_are_copied(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(borrowed_is_the_same), cmocka_unit_test(packed_is_close_to_plain),
-        cmocka_unit_test(nothing_is_kept_twice), cmocka_unit_test(a_borrowing_store_has_no_masters),
+        cmocka_unit_test(borrowed_is_the_same), cmocka_unit_test(changed_as_masters_would_be),
+        cmocka_unit_test(packed_is_close_to_plain), cmocka_unit_test(nothing_is_kept_twice), cmocka_unit_test(a_borrowing_store_has_no_masters),
         cmocka_unit_test(unaligned_bytes_are_copied)};
     return cmocka_run_group_tests(tests, write_files, remove_files);
 }

@@ -1,6 +1,8 @@
 /* compat.c: version 3's calls over version 2's "op_desc" structs, and the few calls whose form differs. */
 #include "kernels/dnnl/compat.h"
 
+#include <string.h>
+
 #include "base/text.h"
 
 #if DNNL_VERSION_MAJOR < 3
@@ -105,6 +107,16 @@ dnnl_status_t sn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float al
     return dnnl_post_ops_append_eltwise(ops, 1.0f, alg, alpha, beta);
 }
 
+dnnl_status_t sn_md_part(sn_md *part, sn_const_md whole, int axis, int64_t first, int64_t n) {
+    dnnl_memory_desc_t made;
+    dnnl_dims_t dims, offsets = {0};
+    memcpy(dims, whole->dims, sizeof dims);
+    dims[axis] = n;
+    offsets[axis] = first;
+    dnnl_status_t status = dnnl_memory_desc_init_submemory(&made, whole, dims, offsets);
+    return status ? status : keep(part, &made);
+}
+
 uint64_t sn_md_key(sn_const_md md) {
     if (md->format_kind != dnnl_blocked || md->extra.flags) return 0;
     size_t rank = (size_t)md->ndims, blocks = (size_t)md->format_desc.blocking.inner_nblks;
@@ -123,6 +135,17 @@ uint64_t sn_md_key(sn_const_md md) {
 
 dnnl_status_t sn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta) {
     return dnnl_post_ops_append_eltwise(ops, alg, alpha, beta);
+}
+
+dnnl_status_t sn_md_part(sn_md *part, sn_const_md whole, int axis, int64_t first, int64_t n) {
+    const dnnl_dims_t *all = NULL;
+    dnnl_dims_t dims, offsets = {0};
+    dnnl_status_t status = dnnl_memory_desc_query(whole, dnnl_query_dims, (void *)&all);
+    if (status || !all) return status ? status : dnnl_invalid_arguments;
+    memcpy(dims, *all, sizeof dims);
+    dims[axis] = n;
+    offsets[axis] = first;
+    return dnnl_memory_desc_create_submemory(part, whole, dims, offsets);
 }
 
 static uint64_t hash_dims(sn_const_md md, dnnl_query_t what, int n) {

@@ -61,4 +61,7 @@ dnnl_status_t sn_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float al
 /* A number that is equal for equal descriptors (rank, dims, dtype, strides, blocks); 0 when the layout is
  * private to oneDNN and so cannot be shared. */
 uint64_t sn_md_key(sn_const_md md);
+/* The part [first, first + n) along `axis` of what `whole` describes, in the same memory; to be destroyed. Fails where it
+ * would begin or end within a block. */
+dnnl_status_t sn_md_part(sn_md *part, sn_const_md whole, int axis, int64_t first, int64_t n);
 #endif

@@ -80,6 +80,7 @@ typedef struct sn_prim_state {
     size_t main_at, move_at; /* in scratch: the scratchpads of the primitive and of the reorders */
     size_t move_bytes;
     const sn_port *pack;     /* the packed one */
+    struct { int axis; size_t each; } parts; /* of it (parts.c) */
 } sn_prim_state;
 
 /* The frame of every prepare: makes a state of `bytes`, calls build with descriptors whose attribute is ready,
@@ -97,6 +98,9 @@ sn_status sn_port_in(sn_prim_state *s, const sn_kernel_request *r, sn_kernel_pla
                      sn_const_md md);
 sn_status sn_port_out(sn_prim_state *s, const sn_kernel_request *r, sn_kernel_plan *plan, int arg, int slot,
                       sn_const_md md);
+/* After sn_port_in: a large packed input of `count` elements, whose outermost axis in memory is `axis` of `extent`, may be
+ * packed in parts (parts.c). */
+void sn_port_parts(sn_prim_state *s, sn_kernel_plan *plan, int slot, int axis, int64_t extent, int64_t count);
 sn_status sn_prim_state_run(const sn_kernel_plan *plan, const sn_kernel_args *args);
 void sn_prim_state_free(void *state);
 

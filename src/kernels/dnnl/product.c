@@ -54,7 +54,7 @@ void sn_product_pack(sn_product *p, const sn_kernel_request *r, sn_kernel_plan *
     uint64_t key = sn_md_key(sn_prim_md(&p->main, DNNL_ARG_WEIGHTS));
     if (!key) return;
     if (turned) key ^= 0x5eed0f6a7e500001u; /* a square one looks the same both ways */
-    plan->pack[slot] = (sn_pack){sn_prim_bytes(&p->main, DNNL_ARG_WEIGHTS), key, pack};
+    plan->pack[slot] = (sn_pack){.bytes = sn_prim_bytes(&p->main, DNNL_ARG_WEIGHTS), .key = key, .pack = pack};
     p->packed = true;
 }
 
