@@ -92,7 +92,8 @@ def configs():
                        "timm": '{"architecture": "resnet18", "num_classes": 3}', "timm_vgg": '{"architecture": "vgg11", "num_classes": 3}',
                        "timm_args": '{"architecture": "resnet26", "model_args": {"layers": [1000000000], "channels": [8]}}',
                        "within": '{"model_type": "vision-encoder-decoder", "encoder": {"model_type": "vision-encoder-decoder"}}',
-                       "parts": '{"model_type": "clip", "text_config": 3}'}.items():
+                       "parts": '{"model_type": "clip", "text_config": 3}',
+                       "mute": '{"model_type": "whisper", "decoder_layers": 0}'}.items():
         put("config", "small_" + name, text)
 
 

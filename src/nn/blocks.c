@@ -140,6 +140,7 @@ static block block_of(sn_graph *g, const sn_blocks_spec *spec, const sn_blocks_s
 
 sn_node sn_blocks(sn_graph *g, const sn_blocks_spec *spec, const sn_blocks_size *size, sn_node x, const sn_blocks_io *io) {
     block b = block_of(g, spec, size, io);
+    for (int i = 0; io->hidden && i < size->layers; i++) io->hidden[i] = SN_NO_NODE;
     if (x.id >= 0 && (size->heads < 1 || size->width % size->heads))
         return sn_graph_fail(g, SN_ERR_SHAPE, "width %lld is not a multiple of %lld heads", (long long)size->width,
                              (long long)size->heads);
