@@ -300,6 +300,7 @@ static bool fits(const sn_pipeline *p) {
     const sn_page *page = p->model ? sn_pretrained_page(p->model) : NULL;
     if (page && page->accepts & SN_IN_SOUND) return p->mel && (page->encode || p->sound.step > 0);
     if (!page || page->accepts & SN_IN_JOINT || (page->encode && sn_pretrained_writes(p->model))) return false;
-    return page->accepts & SN_IN_TEXT ? p->tokenizer != NULL : (page->accepts & SN_IN_IMAGE) != 0;
+    if (!(page->accepts & SN_IN_TEXT)) return (page->accepts & SN_IN_IMAGE) != 0;
+    return p->tokenizer || (page->accepts & SN_IN_IMAGE && p->has_pictures);
 }
 const sn_pipeline_task sn_pipeline_task_embed = {"embed", SN_NEED_MODEL | SN_NEED_POOLING, keys, fits, run};

@@ -107,6 +107,11 @@ exact classify_own_labels 2 classify classes_vit p1.png --labels a,b
 exact classify_cannot 1 classify gpt2 a
 exact embed_which_kind 2 embed matcher p1.png
 code 0 embed matcher p1.png p2.png --kind image -o m.npy -q
+mkdir pictures_only # without a tokenizer the pictures' half is still there
+cp matcher/config.json matcher/model.safetensors matcher/preprocessor_config.json pictures_only
+code 0 embed pictures_only p1.png p2.png --kind image -o alone.npy -q
+cmp -s m.npy alone.npy || fail "a tokenizer changed a picture's vector"
+code 1 embed pictures_only "red square" --kind text
 code 0 embed matcher "red square" --kind text --prompt "a photo of a "
 exact generate_cannot 1 generate sentences "a"
 
