@@ -164,6 +164,10 @@ void sn_params_give_back(const sn_params *p, int i, sn_stretch part) {
     if (from < to) (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
+void sn_params_give_back_all(const sn_params *p) {
+    for (int i = 0; i < sn_params_count(p); i++) sn_params_give_back(p, i, sn_params_all(p, i));
+}
+
 size_t sn_params_bytes(sn_params *p) {
     size_t bytes = 0;
     sn_params_lock(p);

@@ -99,6 +99,8 @@ sn_stretch sn_params_all(const sn_params *p, int i);
 sn_status sn_params_source(sn_params *p, int i, sn_stretch part, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes);
 /* Nobody needs the borrowed bytes for now: their pages may go. */
 void sn_params_give_back(const sn_params *p, int i, sn_stretch part);
+/* The same of every entry: the system maps some pages around each one that is read, neighbours' among them. */
+void sn_params_give_back_all(const sn_params *p);
 /* Bytes the store itself holds: flat ranges, shadow, copies. What is borrowed does not count. */
 size_t sn_params_bytes(sn_params *p);
 
