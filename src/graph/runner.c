@@ -154,9 +154,13 @@ static sn_status pack_borrowed(sn_runner *r) {
     void *room = NULL;
     size_t bytes = 0;
     sn_status status = SN_OK;
-    bool any = false;
-    for (; status == SN_OK && next_to_pack(r, version, &s, &k); any = true) status = pack_next(r, &r->program->steps[s], k, &room, &bytes);
-    if (any) sn_params_give_back_all(r->params);
+    enum { SOME = 8 };
+    int n = 0;
+    for (; status == SN_OK && next_to_pack(r, version, &s, &k); n++) {
+        status = pack_next(r, &r->program->steps[s], k, &room, &bytes);
+        if (n % SOME == SOME - 1) sn_params_give_back_all(r->params);
+    }
+    if (n) sn_params_give_back_all(r->params);
     sn_pages_free(room, bytes);
     return status;
 }
