@@ -55,12 +55,10 @@ static sn_status open_media(sn_pipeline *p, unsigned needs) {
     static const char *const files[] = {"preprocessor_config.json", "processor_config.json", NULL};
     bool there;
     SN_TRY(has_one(p, files, &there));
-    if (!there && !(p->model && json_object_get(sn_pretrained_config(p->model)->json, "pretrained_cfg"))) return SN_OK; /* timm's place for it */
-    if (needs & SN_NEED_SOUND && sn_pipeline_accepts(p, SN_IN_SOUND)) SN_TRY(open_sound(p));
+    if (there && needs & SN_NEED_SOUND && sn_pipeline_accepts(p, SN_IN_SOUND)) SN_TRY(open_sound(p));
     if (!(needs & SN_NEED_PICTURES) || !sn_pipeline_accepts(p, SN_IN_IMAGE)) return SN_OK;
-    SN_TRY(sn_image_processor_read(p->path, sn_pretrained_page(p->model)->model_type, &p->pictures));
-    p->has_pictures = true;
-    return SN_OK;
+    SN_TRY(sn_image_processor_there(p->path, &p->has_pictures));
+    return p->has_pictures ? sn_image_processor_read(p->path, sn_pretrained_page(p->model)->model_type, &p->pictures) : SN_OK;
 }
 
 static sn_status open_parts(sn_pipeline *p, unsigned needs, const sn_pretrained_options *options) {

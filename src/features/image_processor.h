@@ -4,8 +4,8 @@
  *                  -> rescale -> normalise  -> f32 [H,W,3] (sn_image_processor_values)
  *                  -> pad to the batch      -> f32 [N,H,W,3], mask i32 [N,H,W]  (sn_image_processor_batch)
  *
- * Settings are a directory's processor_config.json ("image_processor" in it, Transformers 5) or preprocessor_config.json,
- * over the defaults of the processor's type (image_processors.def). Results equal Transformers 5 without torchvision
+ * Settings are a directory's processor_config.json ("image_processor" in it, Transformers 5), preprocessor_config.json or
+ * config.json ("pretrained_cfg" in it, timm), over the defaults of the processor's type (image_processors.def). Results equal Transformers 5 without torchvision
  * (its Pillow backend) given the picture's file: EXIF orientation applied, transparency dropped, as sn_image_decode does. */
 #ifndef SN_IMAGE_PROCESSOR_H
 #define SN_IMAGE_PROCESSOR_H
@@ -33,6 +33,8 @@ typedef struct sn_image_processor {
     float table[3][256];       /* level -> value, per channel */
 } sn_image_processor;
 
+/* Does a model's directory say how it wants its pictures? */
+sn_status sn_image_processor_there(const char *directory, bool *there);
 /* From a model's directory. `model_type` (config.json's; may be NULL) says the processor where the files do not. */
 sn_status sn_image_processor_read(const char *directory, const char *model_type, sn_image_processor *out);
 /* From the object itself; `name` (a path) begins the errors. */

@@ -259,22 +259,47 @@ static sn_status parse_timm(const json_t *block, const char *path, sn_image_proc
 
 /* ---- a directory ---- */
 
-sn_status sn_image_processor_read(const char *directory, const char *model_type, sn_image_processor *out) {
-    static const struct { const char *name, *block; bool timm; } files[] = {
-        {"processor_config.json", "image_processor", false}, {"preprocessor_config.json", NULL, false}, {"config.json", "pretrained_cfg", true}};
-    *out = (sn_image_processor){0};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        json_t *config;
-        char *path;
-        SN_TRY(sn_file_find(directory, files[i].name, &path));
-        sn_status status = read_block(path, files[i].block, &config);
-        bool found = config != NULL;
-        if (status == SN_OK && found) status = files[i].timm ? parse_timm(config, path, out)
-                                                                   : sn_image_processor_parse(config, path, model_type, out);
-        json_decref(config);
-        sn_free(path);
-        if (status != SN_OK || found) return status;
+static const struct { const char *name, *block; bool timm; } places[] = {
+    {"processor_config.json", "image_processor", false}, {"preprocessor_config.json", NULL, false}, {"config.json", "pretrained_cfg", true}};
+enum { PLACES = sizeof places / sizeof *places };
+
+static sn_status find_place(const char *directory, int *place, char **path, json_t **config) {
+    sn_status status = SN_OK;
+    *path = NULL;
+    *config = NULL;
+    for (*place = 0; status == SN_OK && *place < PLACES; ++*place) {
+        status = sn_file_find(directory, places[*place].name, path);
+        if (status == SN_OK) status = read_block(*path, places[*place].block, config);
+        if (*config) break;
+        sn_free(*path);
+        *path = NULL;
     }
-    (void)sn_fail(SN_ERR_IO, "%s: holds no preprocessor_config.json, so it is not known how it wants its pictures", directory);
-    return sn_fail_at(directory, 0, NULL);
+    return status;
+}
+
+sn_status sn_image_processor_there(const char *directory, bool *there) {
+    int place;
+    char *path;
+    json_t *config;
+    sn_status status = find_place(directory, &place, &path, &config);
+    *there = config != NULL;
+    json_decref(config);
+    sn_free(path);
+    return status;
+}
+
+sn_status sn_image_processor_read(const char *directory, const char *model_type, sn_image_processor *out) {
+    int place;
+    char *path;
+    json_t *config;
+    *out = (sn_image_processor){0};
+    SN_TRY(find_place(directory, &place, &path, &config));
+    if (!config) {
+        (void)sn_fail(SN_ERR_IO, "%s: holds no preprocessor_config.json, so it is not known how it wants its pictures", directory);
+        return sn_fail_at(directory, 0, NULL);
+    }
+    sn_status status = places[place].timm ? parse_timm(config, path, out) : sn_image_processor_parse(config, path, model_type, out);
+    json_decref(config);
+    sn_free(path);
+    return status;
 }
