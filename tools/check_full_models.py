@@ -9,7 +9,8 @@ whose largest element is the same (all of them; and how many different ones ther
 Transformers in bf16, both against Transformers in f32: ours at most one point below. Random weights may give nearly every
 input the same largest element: where there are fewer than ten, what an input's numbers differ from the mean of all inputs'
 is compared as well; there ours may be behind by what chance gives (two standard deviations of the inputs that only one of
-them gets right). Exits with 1 where one of these does not hold. ResNet under timm's names and VGG are compared with the modules of torch_models.py."""
+them gets right). Exits with 1 where one of these does not hold. ResNet under timm's names and VGG are compared with the
+modules of torch_models.py."""
 import argparse
 import json
 import os
@@ -148,10 +149,10 @@ def check(tool, place, options, folder):
             value = got[i][1].reshape(want.shape)
             worst = max(worst, ((value - want).abs().max() / want.abs().max()).item())
             exact.append(same(value, want))
-            ours_in_auto.append(run_ours(tool, place, "auto", ours, wanted[i], folder)[1].reshape(want.shape))
-            auto.append(same(ours_in_auto[-1], want))
-            if want.dim() > 2:
-                ours_in_auto.pop()
+            value = run_ours(tool, place, "auto", ours, wanted[i], folder)[1].reshape(want.shape)
+            auto.append(same(value, want))
+            if want.dim() == 2:
+                ours_in_auto.append(value)
     model = model.bfloat16()
     for (theirs, _), want in zip(batches, wants):
         theirs = {k: v.bfloat16() if v.is_floating_point() else v for k, v in theirs.items()}
