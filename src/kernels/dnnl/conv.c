@@ -77,7 +77,7 @@ static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_p
     SN_TRY(sn_prim_built(s, forward_pd(d, &g, &m, dnnl_forward_training, &s->main.pd)));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_SRC, 0, m.x));
     SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_WEIGHTS, 1, m.w));
-    sn_port_parts(s, plan, 1, 0, g.w[0], sn_shape_count(r->in[1].shape));
+    sn_port_parts(s, plan, 1, 0, g.w[0]);
     if (m.bias) SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_BIAS, 2, m.bias));
     return sn_port_out(s, r, plan, DNNL_ARG_DST, 0, m.y);
 }

@@ -115,7 +115,7 @@ static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_p
     changing.params = 0;
     SN_TRY(sn_port_in(s, r->inference ? r : &changing, plan, DNNL_ARG_WEIGHTS, 1, b));
     if (plan->pack[1].bytes && r->attr->matmul.trans_b) plan->pack[1].key ^= 0x5eed0f6a7e500001u; /* a square one looks alike */
-    if (r->attr->matmul.trans_b && p.rank == 2) sn_port_parts(s, plan, 1, 1, p.b[1], p.b[0] * p.b[1]);
+    if (r->attr->matmul.trans_b && p.rank == 2) sn_port_parts(s, plan, 1, 1, p.b[1]);
     if (bias) SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_BIAS, 2, bias));
     if (plan->pack[1].bytes && are_few(r, s, &p, d)) {
         ((state *)s)->few = (sn_matvec){p.a[0], p.a[1], p.c[1], r->in[0].dtype, r->out[0].dtype,

@@ -27,14 +27,14 @@ static sn_status pack_part(void *state, const void *from, size_t at, size_t n, v
     return status;
 }
 
-void sn_port_parts(sn_prim_state *s, sn_kernel_plan *plan, int slot, int axis, int64_t extent, int64_t count) {
+void sn_port_parts(sn_prim_state *s, sn_kernel_plan *plan, int slot, int axis, int64_t extent) {
     sn_pack *pack = &plan->pack[slot];
     sn_md window;
     if (pack->bytes < LARGE || extent <= STEP) return;
     if (sn_md_part(&window, sn_prim_md(&s->pack->move, DNNL_ARG_TO), axis, STEP, STEP)) return; /* another layout: as a whole */
     (void)dnnl_memory_desc_destroy(window);
     s->parts.axis = axis;
-    s->parts.each = (size_t)(count / extent);
+    s->parts.each = (size_t)(sn_shape_count(plan->in[slot].shape) / extent);
     size_t step = STEP * s->parts.each * sn_dtype_size(plan->in[slot].dtype);
     pack->part = (step < PART ? PART / step : 1) * STEP * s->parts.each;
     pack->pack_part = pack_part;

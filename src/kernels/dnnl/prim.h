@@ -98,9 +98,9 @@ sn_status sn_port_in(sn_prim_state *s, const sn_kernel_request *r, sn_kernel_pla
                      sn_const_md md);
 sn_status sn_port_out(sn_prim_state *s, const sn_kernel_request *r, sn_kernel_plan *plan, int arg, int slot,
                       sn_const_md md);
-/* After sn_port_in: a large packed input of `count` elements, whose outermost axis in memory is `axis` of `extent`, may be
+/* After sn_port_in: a large packed input, whose outermost axis in memory is `axis` of `extent`, may be
  * packed in parts (parts.c). */
-void sn_port_parts(sn_prim_state *s, sn_kernel_plan *plan, int slot, int axis, int64_t extent, int64_t count);
+void sn_port_parts(sn_prim_state *s, sn_kernel_plan *plan, int slot, int axis, int64_t extent);
 sn_status sn_prim_state_run(const sn_kernel_plan *plan, const sn_kernel_args *args);
 void sn_prim_state_free(void *state);
 
