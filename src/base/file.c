@@ -82,6 +82,10 @@ void sn_bytes_free(sn_bytes *bytes) {
     *bytes = (sn_bytes){0};
 }
 
+void sn_bytes_forget(const sn_bytes *bytes) {
+    if (bytes->mapped && bytes->data) (void)madvise((void *)(uintptr_t)bytes->data, bytes->size, MADV_DONTNEED);
+}
+
 struct sn_writer {
     int fd;
     char *path, *part;

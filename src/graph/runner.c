@@ -128,7 +128,7 @@ static sn_status pack_stretch(sn_runner *r, const sn_step *step, int k, sn_stret
     SN_TRY(sn_params_source(r->params, packed->param, s, step->plan.in[k].dtype, step->plan.threads, &from, room, bytes));
     sn_status status = pack->pack_part ? pack->pack_part(step->plan.state, from, s.first, s.count, packed->data)
                                        : pack->pack(step->plan.state, from, packed->data);
-    sn_params_give_back(r->params, packed->param, s);
+    sn_params_give_back(r->params);
     return status;
 }
 
@@ -154,13 +154,7 @@ static sn_status pack_borrowed(sn_runner *r) {
     void *room = NULL;
     size_t bytes = 0;
     sn_status status = SN_OK;
-    enum { SOME = 8 };
-    int n = 0;
-    for (; status == SN_OK && next_to_pack(r, version, &s, &k); n++) {
-        status = pack_next(r, &r->program->steps[s], k, &room, &bytes);
-        if (n % SOME == SOME - 1) sn_params_give_back_all(r->params);
-    }
-    if (n) sn_params_give_back_all(r->params);
+    while (status == SN_OK && next_to_pack(r, version, &s, &k)) status = pack_next(r, &r->program->steps[s], k, &room, &bytes);
     sn_pages_free(room, bytes);
     return status;
 }

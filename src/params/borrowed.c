@@ -1,14 +1,12 @@
 /* borrowed.c: a store without masters: entries are tensors of mapped files, read in place or copied once.
  *
  *   view (F32, BF16, F16 or F64 in the file)
- *     -> itself                where a program wants this dtype, row-major, and its bytes are aligned
- *     -> slot (dtype)          a plain copy in another dtype: biases of a bf16 file, say
+ *     -> itself                where a program wants this dtype, row-major, its bytes are aligned, and it is not small
+ *     -> slot (dtype)          a plain copy: biases, say
  *     -> slot (layout)         packed by a kernel from a source that lasts a moment; then the file's pages go
  *
  * Copies never go stale: nothing changes these weights. */
 #include <stdatomic.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/parallel.h"
 #include "params/store.h"
@@ -22,7 +20,7 @@ sn_status sn_params_seal_for_inference(sn_params *p) {
 
 bool sn_params_borrows(const sn_params *p) { return p->borrows; }
 
-sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view, bool mapped) {
+sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view) {
     sn_entry *e = &p->entries[i];
     if (!p->borrows) SN_FAIL(SN_ERR_STATE, "parameter \"%s\": the store has weights of its own", e->name);
     char a[SN_SHAPE_TEXT], b[SN_SHAPE_TEXT];
@@ -34,7 +32,6 @@ sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view, bool
                 sn_dtype_name(view->type.dtype));
     e->view = *view;
     e->view.name = e->name;
-    e->mapped = mapped;
     return SN_OK;
 }
 
@@ -50,15 +47,15 @@ void sn_params_replace(sn_params *p, int i, float *numbers) {
     e->view.data = numbers;
     e->view.type.dtype = SN_F32;
     e->view.bytes = e->count * sizeof *numbers;
-    e->mapped = false;
 }
 
 sn_stretch sn_params_all(const sn_params *p, int i) { return (sn_stretch){0, p->entries[i].count}; }
 
-void sn_params_keep(sn_params *p, void *owner, void (*release)(void *owner)) {
+void sn_params_keep(sn_params *p, void *owner, sn_owner_fn *release, sn_owner_fn *forget) {
     if (p->release_owner) p->release_owner(p->owner);
     p->owner = owner;
     p->release_owner = release;
+    p->forget = forget;
 }
 
 sn_dtype sn_params_stored(const sn_params *p, int i) {
@@ -78,6 +75,9 @@ static sn_status check(const sn_params *p, int i, sn_dtype dtype) {
 static bool as_it_is(const sn_entry *e, sn_dtype dtype) {
     return !e->scale && e->view.type.dtype == dtype && (uintptr_t)e->view.data % sn_dtype_size(dtype) == 0;
 }
+
+/* The system maps some pages around each one that is read: in its place a small one would keep sixteen in memory. */
+enum { SMALL = 1 << 16 };
 
 static void multiply(const sn_entry *e, float *x, size_t first, size_t n) {
     size_t row = e->count / (size_t)e->shape.dim[0];
@@ -109,14 +109,14 @@ sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out)
     SN_TRY(check(p, i, dtype));
     const sn_entry *e = &p->entries[i];
     *out = e->view.data;
-    if (as_it_is(e, dtype)) return SN_OK;
+    if (as_it_is(e, dtype) && e->view.bytes >= SMALL) return SN_OK;
     sn_packed *slot;
     sn_params_lock(p);
     sn_status status = sn_slot_of(p, i, (uint64_t)PLAIN + (uint64_t)dtype, e->count * sn_dtype_size(dtype), &slot);
     if (status == SN_OK && !slot->version) {
         status = convert(e, dtype, slot->data);
         if (status == SN_OK) slot->version = p->version;
-        sn_params_give_back(p, i, sn_params_all(p, i));
+        if (e->view.bytes >= SMALL) sn_params_give_back(p);
     }
     if (status == SN_OK) *out = slot->data;
     sn_params_unlock(p);
@@ -154,18 +154,8 @@ sn_status sn_params_source(sn_params *p, int i, sn_stretch part, sn_dtype dtype,
     return convert_part(e, dtype, *room, part.first, part.first, part.first + part.count); /* whose error is this thread's */
 }
 
-void sn_params_give_back(const sn_params *p, int i, sn_stretch part) {
-    const sn_entry *e = &p->entries[i];
-    if (!e->mapped) return;
-    size_t each = sn_dtype_size(e->view.type.dtype);
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)e->view.data + part.first * each, to = from + part.count * each;
-    from = (from + page - 1) / page * page; /* pages at the ends hold neighbours too */
-    to = to / page * page;
-    if (from < to) (void)madvise((void *)from, to - from, MADV_DONTNEED);
-}
-
-void sn_params_give_back_all(const sn_params *p) {
-    for (int i = 0; i < sn_params_count(p); i++) sn_params_give_back(p, i, sn_params_all(p, i));
+void sn_params_give_back(const sn_params *p) {
+    if (p->forget) p->forget(p->owner);
 }
 
 size_t sn_params_bytes(sn_params *p) {

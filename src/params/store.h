@@ -19,7 +19,6 @@ typedef struct sn_entry {
     bool trainable;
     sn_slot *slots;
     sn_tensor_view view; /* what is borrowed; data NULL: nothing */
-    bool mapped;
     double *scale; /* of rows of the first axis, wherever the view is read; NULL: none */
     float *own;    /* what the view shows instead of a file's numbers */
 } sn_entry;
@@ -30,7 +29,7 @@ struct sn_params {
     size_t count, capacity, total;
     bool sealed, shadow_stale, borrows;
     void *owner; /* of what is borrowed */
-    void (*release_owner)(void *owner);
+    sn_owner_fn *release_owner, *forget;
     float *flat, *gradients;
     uint16_t *shadow;
     uint64_t version;

@@ -210,6 +210,7 @@ sn_status sn_params_check(const sn_params *p, const sn_weights *file, const char
 }
 
 static void release_weights(void *weights) { sn_weights_free(weights); }
+static void forget_weights(void *weights) { sn_weights_forget(weights); }
 
 /* Everything is checked before anything is changed. */
 sn_status sn_params_load_but(sn_params *p, const sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context) {
@@ -230,8 +231,8 @@ sn_status sn_params_borrow_all(sn_params *p, sn_weights *file, const char *prefi
     if (!views) return SN_ERR_MEMORY;
     sn_status status = find_all(p, file, prefix ? prefix : "", ignored, context, views);
     for (int i = 0; status == SN_OK && i < sn_params_count(p); i++)
-        status = sn_params_borrow(p, i, views[i], sn_weights_mapped(file, views[i]));
-    if (status == SN_OK) sn_params_keep(p, file, release_weights);
+        status = sn_params_borrow(p, i, views[i]);
+    if (status == SN_OK) sn_params_keep(p, file, release_weights, forget_weights);
     sn_free(views);
     return status;
 }

@@ -252,12 +252,6 @@ bool sn_weights_is_name(const char *name) {
     return false;
 }
 
-bool sn_weights_mapped(const sn_weights *w, const sn_tensor_view *view) {
-    uintptr_t at = (uintptr_t)view->data;
-    for (size_t i = 0; i < w->count; i++) {
-        const sn_bytes *map = &w->parts[i].map;
-        uintptr_t from = (uintptr_t)map->data;
-        if (map->mapped && at >= from && at + view->bytes <= from + map->size) return true;
-    }
-    return false;
+void sn_weights_forget(const sn_weights *w) {
+    for (size_t i = 0; i < w->count; i++) sn_bytes_forget(&w->parts[i].map);
 }

@@ -90,6 +90,49 @@ static void writer_replaces_whole_files_only(void **state) {
     sn_free(path);
 }
 
+/* Bytes of files that are in this process's memory. */
+static size_t resident(void) {
+    unsigned long of_files = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*u %*u %lu", &of_files), 1);
+    assert_int_equal(fclose(file), 0);
+    return of_files * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static size_t sum_of(const sn_bytes *b) {
+    size_t sum = 0;
+    for (size_t i = 0; i < b->size; i++) sum += b->data[i];
+    return sum;
+}
+
+static void forgotten_pages_go_and_come_back(void **state) {
+    (void)state;
+    enum { SIZE = 16 << 20 };
+    char dir[] = "/tmp/sn-base-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *path = sn_path_join(dir, "x"), *ones = sn_alloc(SIZE, 1);
+    memset(ones, 1, SIZE);
+    assert_ok(sn_file_write(path, ones, SIZE));
+    sn_bytes b;
+    assert_ok(sn_file_map(path, &b));
+    assert_int_equal(sum_of(&b), SIZE);
+    size_t most = resident();
+    sn_bytes_forget(&b);
+    assert_true(resident() + SIZE * 3 / 4 < most);
+    assert_int_equal(sum_of(&b), SIZE);
+    assert_true(resident() + SIZE / 4 > most);
+    sn_bytes_free(&b);
+    sn_bytes_forget(&b); /* nothing to forget */
+    assert_ok(sn_file_read(path, SIZE, &b));
+    sn_bytes_forget(&b);
+    assert_int_equal(sum_of(&b), SIZE); /* a heap copy stays */
+    sn_bytes_free(&b);
+    assert_ok(sn_remove_tree(dir));
+    sn_free(ones);
+    sn_free(path);
+}
+
 static void json_errors_name_the_key(void **state) {
     (void)state;
     json_t *j;
@@ -119,7 +162,7 @@ int main(void) {
         cmocka_unit_test(errors_carry_their_place),         cmocka_unit_test(sizes_are_checked),
         cmocka_unit_test(map_finds_what_was_put),           cmocka_unit_test(random_numbers_are_pure_and_spread),
         cmocka_unit_test(writer_replaces_whole_files_only), cmocka_unit_test(json_errors_name_the_key),
-        cmocka_unit_test(parallel_runs_each_chunk_once),
+        cmocka_unit_test(parallel_runs_each_chunk_once),    cmocka_unit_test(forgotten_pages_go_and_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
