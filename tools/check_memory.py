@@ -18,7 +18,7 @@ def commands(picture, sound):
     seen, read = ["embed", None, picture], ["embed", None, "a text of some words"]
     return {**dict.fromkeys(("vit", "deit", "dinov2", "resnet", "vgg"), seen), **dict.fromkeys(("bert", "distilbert"), read),
             **dict.fromkeys(("clip", "siglip", "chinese_clip"), seen + ["--kind", "image"]),
-            "gpt2": ["generate", None, "a text of some words", "--max-new-tokens", "30"],
+            "gpt2": ["generate", None, "a text of some words", "--max-new-tokens", "600", "--sample", "--temperature", "3", "--top-k", "50000"],
             "vision-encoder-decoder": ["caption", None, picture, "--num-beams", "4", "--max-length", "16"],
             "vilt": ["ask", None, picture, "what is it?"], "whisper": ["embed", None, sound]}
 

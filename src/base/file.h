@@ -14,8 +14,9 @@ sn_status sn_file_read(const char *path, size_t most, sn_bytes *out);
 /* Maps a regular file read-only. A zero-byte file gives size 0. */
 sn_status sn_file_map(const char *path, sn_bytes *out);
 void sn_bytes_free(sn_bytes *bytes);
-/* Of a mapped file: its pages go from memory; they come back where they are read. */
-void sn_bytes_forget(const sn_bytes *bytes);
+/* Of a mapped file: the pages of [from, from + size) go from memory, and those that the system may have mapped around them;
+ * they come back where they are read. Nothing where `from` lies elsewhere. */
+void sn_bytes_forget(const sn_bytes *bytes, const void *from, size_t size);
 
 /* A file under construction: written beside its place, synced and renamed by commit; abandon (or free after
  * a failure) removes it, so the old file stays whole until the new one is. */

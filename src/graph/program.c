@@ -138,6 +138,34 @@ static sn_status build_steps(sn_program *p, const sn_compile_options *options, c
     return status;
 }
 
+/* The packed copy that a step reads of this matrix, where rows can be read out of it. */
+static const sn_kernel_plan *find_packed(const sn_program *p, int32_t param, sn_shape shape, int *slot) {
+    for (int32_t s = 0; s < p->n_steps; s++)
+        for (int k = 0; k < p->steps[s].plan.n_in; k++) {
+            const sn_step *step = &p->steps[s];
+            if (step->packed[k] < 0 || !step->plan.pack[k].read || !step->plan.pack[k].pack) continue;
+            if (p->places[step->in[k]].index != param || !sn_shape_equal(step->plan.in[k].shape, shape)) continue;
+            *slot = k;
+            return &step->plan;
+        }
+    return NULL;
+}
+
+/* A table that a product packs too (the words of a model that writes) lies in memory once: its rows are read from there. */
+static void share_tables(sn_program *p) {
+    for (int32_t s = 0; s < p->n_steps; s++) {
+        sn_step *step = &p->steps[s];
+        sn_kernel_plan *plan = &step->plan;
+        if (!(sn_ops[plan->op].flags & SN_OPF_TABLE_0) || p->places[step->in[0]].where != SN_IN_PARAM) continue;
+        int k;
+        const sn_kernel_plan *other = find_packed(p, p->places[step->in[0]].index, plan->in[0].shape, &k);
+        if (!other) continue;
+        plan->pack[0] = (sn_pack){.bytes = other->pack[k].bytes, .key = other->pack[k].key, .read = other->pack[k].read};
+        plan->in[0].dtype = other->in[k].dtype;
+        step->packed[0] = p->n_packed++;
+    }
+}
+
 static sn_status allocate(sn_program *p, int n_outputs, const sn_node *outputs) {
     size_t values = p->graph->n_values;
     p->n_outputs = n_outputs;
@@ -171,6 +199,7 @@ sn_status sn_program_compile(sn_graph *g, const sn_compile_options *options, int
     if (status == SN_OK) status = run_passes(&p->graph, options, n_outputs, kept);
     if (status == SN_OK) status = allocate(p, n_outputs, kept);
     if (status == SN_OK) status = build_steps(p, options, kept, n_first);
+    if (status == SN_OK) share_tables(p);
     if (status == SN_OK) status = sn_arena_plan(p);
     sn_free(kept);
     if (status == SN_OK) *out = p;

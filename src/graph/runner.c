@@ -111,7 +111,7 @@ static bool next_to_pack(const sn_runner *r, uint64_t version, int32_t *step_out
         for (int k = 0; k < p->steps[s].plan.n_in; k++) {
             if (p->steps[s].packed[k] < 0) continue;
             const sn_packed *packed = r->packed[p->steps[s].packed[k]];
-            if (packed->version == version || packed->bytes <= most) continue;
+            if (packed->version == version || packed->bytes <= most || !p->steps[s].plan.pack[k].pack) continue;
             most = packed->bytes;
             *step_out = s;
             *k_out = k;
@@ -128,7 +128,7 @@ static sn_status pack_stretch(sn_runner *r, const sn_step *step, int k, sn_stret
     SN_TRY(sn_params_source(r->params, packed->param, s, step->plan.in[k].dtype, step->plan.threads, &from, room, bytes));
     sn_status status = pack->pack_part ? pack->pack_part(step->plan.state, from, s.first, s.count, packed->data)
                                        : pack->pack(step->plan.state, from, packed->data);
-    sn_params_give_back(r->params);
+    sn_params_give_back(r->params, packed->param, s);
     return status;
 }
 
@@ -169,7 +169,7 @@ static sn_status pack_all(sn_runner *r) {
         for (int k = 0; k < step->plan.n_in; k++) {
             if (step->packed[k] < 0) continue;
             sn_packed *packed = r->packed[step->packed[k]];
-            if (packed->version == version) continue;
+            if (packed->version == version || !step->plan.pack[k].pack) continue;
             SN_TRY(step->plan.pack[k].pack(step->plan.state, resolve(r, step->in[k]), packed->data));
             packed->version = version;
         }

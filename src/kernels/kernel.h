@@ -37,11 +37,13 @@ typedef struct sn_kernel_request {
 typedef struct sn_pack {
     size_t bytes;  /* 0: not packed */
     uint64_t key;  /* equal keys mean equal layouts of the same parameter */
-    sn_status (*pack)(void *state, const void *from, void *to);
+    sn_status (*pack)(void *state, const void *from, void *to); /* NULL: another instruction packs it */
     /* Not NULL where a large parameter goes into the layout in parts of `part` elements (the last one may have fewer), so
      * that it need not be there twice: `from` are elements [at, at + n), `to` is the whole layout. */
     sn_status (*pack_part)(void *state, const void *from, size_t at, size_t n, void *to);
     size_t part;
+    /* Not NULL where a matrix can be read out of the layout: out[i] = element (row, from + i) of `matrix`, in its dtype. */
+    void (*read)(sn_type matrix, const void *packed, int64_t row, int64_t from, int n, void *out);
 } sn_pack;
 
 typedef struct sn_run_info {

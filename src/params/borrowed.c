@@ -51,7 +51,7 @@ void sn_params_replace(sn_params *p, int i, float *numbers) {
 
 sn_stretch sn_params_all(const sn_params *p, int i) { return (sn_stretch){0, p->entries[i].count}; }
 
-void sn_params_keep(sn_params *p, void *owner, sn_owner_fn *release, sn_owner_fn *forget) {
+void sn_params_keep(sn_params *p, void *owner, sn_release_fn *release, sn_forget_fn *forget) {
     if (p->release_owner) p->release_owner(p->owner);
     p->owner = owner;
     p->release_owner = release;
@@ -76,7 +76,7 @@ static bool as_it_is(const sn_entry *e, sn_dtype dtype) {
     return !e->scale && e->view.type.dtype == dtype && (uintptr_t)e->view.data % sn_dtype_size(dtype) == 0;
 }
 
-/* The system maps some pages around each one that is read: in its place a small one would keep sixteen in memory. */
+/* The system maps many pages around each one that is read: in its place a small one would keep them in memory. */
 enum { SMALL = 1 << 16 };
 
 static void multiply(const sn_entry *e, float *x, size_t first, size_t n) {
@@ -116,7 +116,7 @@ sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out)
     if (status == SN_OK && !slot->version) {
         status = convert(e, dtype, slot->data);
         if (status == SN_OK) slot->version = p->version;
-        if (e->view.bytes >= SMALL) sn_params_give_back(p);
+        sn_params_give_back(p, i, sn_params_all(p, i));
     }
     if (status == SN_OK) *out = slot->data;
     sn_params_unlock(p);
@@ -154,8 +154,10 @@ sn_status sn_params_source(sn_params *p, int i, sn_stretch part, sn_dtype dtype,
     return convert_part(e, dtype, *room, part.first, part.first, part.first + part.count); /* whose error is this thread's */
 }
 
-void sn_params_give_back(const sn_params *p) {
-    if (p->forget) p->forget(p->owner);
+void sn_params_give_back(const sn_params *p, int i, sn_stretch part) {
+    const sn_entry *e = &p->entries[i];
+    size_t each = sn_dtype_size(e->view.type.dtype);
+    if (p->forget) p->forget(p->owner, (const char *)e->view.data + part.first * each, part.count * each);
 }
 
 size_t sn_params_bytes(sn_params *p) {

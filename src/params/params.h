@@ -79,9 +79,11 @@ sn_status sn_params_seal_for_inference(sn_params *p);
 bool sn_params_borrows(const sn_params *p);
 /* Entry i's numbers are those of the view (a float dtype, the entry's shape), whose bytes must stay as long as the store. */
 sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view);
-/* The store frees `owner` (of what it borrows) when it is freed itself. forget: see sn_params_give_back. */
-typedef void sn_owner_fn(void *owner);
-void sn_params_keep(sn_params *p, void *owner, sn_owner_fn *release, sn_owner_fn *forget);
+/* The store frees `owner` (of what it borrows) when it is freed itself, and tells it which bytes it may forget meanwhile,
+ * since they were copied; they must come back where they are read again. */
+typedef void sn_release_fn(void *owner);
+typedef void sn_forget_fn(void *owner, const void *bytes, size_t size);
+void sn_params_keep(sn_params *p, void *owner, sn_release_fn *release, sn_forget_fn *forget);
 sn_dtype sn_params_stored(const sn_params *p, int i); /* the dtype of what is borrowed; F32 else */
 /* Entry i row-major in F32, BF16 or F16: the borrowed bytes where they are just that, else a copy that the store keeps. */
 sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out);
@@ -97,8 +99,8 @@ sn_stretch sn_params_all(const sn_params *p, int i);
 /* As sn_params_plain, a stretch of it and for a moment: the borrowed bytes, or a copy in *room of *bytes, which grows as
  * needed (sn_pages_reserve) and is the caller's to free. */
 sn_status sn_params_source(sn_params *p, int i, sn_stretch part, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes);
-/* What was just read of the borrowed bytes has been copied: their owner may forget pages, which come back where read. */
-void sn_params_give_back(const sn_params *p);
+/* It has been copied: its owner may forget it. */
+void sn_params_give_back(const sn_params *p, int i, sn_stretch part);
 /* Bytes the store itself holds: flat ranges, shadow, copies. What is borrowed does not count. */
 size_t sn_params_bytes(sn_params *p);
 

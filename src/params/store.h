@@ -29,7 +29,8 @@ struct sn_params {
     size_t count, capacity, total;
     bool sealed, shadow_stale, borrows;
     void *owner; /* of what is borrowed */
-    sn_owner_fn *release_owner, *forget;
+    sn_release_fn *release_owner;
+    sn_forget_fn *forget;
     float *flat, *gradients;
     uint16_t *shadow;
     uint64_t version;

@@ -210,7 +210,7 @@ sn_status sn_params_check(const sn_params *p, const sn_weights *file, const char
 }
 
 static void release_weights(void *weights) { sn_weights_free(weights); }
-static void forget_weights(void *weights) { sn_weights_forget(weights); }
+static void forget_weights(void *weights, const void *bytes, size_t size) { sn_weights_forget(weights, bytes, size); }
 
 /* Everything is checked before anything is changed. */
 sn_status sn_params_load_but(sn_params *p, const sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context) {

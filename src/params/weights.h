@@ -21,9 +21,8 @@ int sn_weights_count(const sn_weights *w);
 const sn_tensor_view *sn_weights_at(const sn_weights *w, int i);               /* in name order */
 const sn_tensor_view *sn_weights_find(const sn_weights *w, const char *name);  /* NULL */
 const char *sn_weights_metadata(const sn_weights *w, const char *key);         /* of safetensors; NULL */
-/* The mapped files' pages go from memory, those too that the system mapped around the ones that were read; what is read
- * again comes back. Any thread may read meanwhile. */
-void sn_weights_forget(const sn_weights *w);
+/* These bytes of a mapped file go from memory (sn_bytes_forget). Any thread may read them meanwhile. */
+void sn_weights_forget(const sn_weights *w, const void *bytes, size_t size);
 /* Is this the name of a file of weights (shards and indices too)? */
 bool sn_weights_is_name(const char *name);
 

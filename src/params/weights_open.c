@@ -252,6 +252,6 @@ bool sn_weights_is_name(const char *name) {
     return false;
 }
 
-void sn_weights_forget(const sn_weights *w) {
-    for (size_t i = 0; i < w->count; i++) sn_bytes_forget(&w->parts[i].map);
+void sn_weights_forget(const sn_weights *w, const void *bytes, size_t size) {
+    for (size_t i = 0; i < w->count; i++) sn_bytes_forget(&w->parts[i].map, bytes, size);
 }

@@ -118,14 +118,18 @@ static void forgotten_pages_go_and_come_back(void **state) {
     assert_ok(sn_file_map(path, &b));
     assert_int_equal(sum_of(&b), SIZE);
     size_t most = resident();
-    sn_bytes_forget(&b);
+    sn_bytes_forget(&b, b.data, SIZE);
     assert_true(resident() + SIZE * 3 / 4 < most);
     assert_int_equal(sum_of(&b), SIZE);
     assert_true(resident() + SIZE / 4 > most);
+    sn_bytes_forget(&b, b.data + SIZE / 2, SIZE); /* as far as it goes */
+    assert_true(resident() + SIZE / 4 < most && resident() + SIZE * 3 / 4 > most);
+    sn_bytes_forget(&b, b.data + SIZE, 1); /* not its own */
+    sn_bytes_forget(&b, ones, SIZE);
+    assert_int_equal(sum_of(&b), SIZE);
     sn_bytes_free(&b);
-    sn_bytes_forget(&b); /* nothing to forget */
     assert_ok(sn_file_read(path, SIZE, &b));
-    sn_bytes_forget(&b);
+    sn_bytes_forget(&b, b.data, SIZE);
     assert_int_equal(sum_of(&b), SIZE); /* a heap copy stays */
     sn_bytes_free(&b);
     assert_ok(sn_remove_tree(dir));

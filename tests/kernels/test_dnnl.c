@@ -152,6 +152,46 @@ static void large_weights_go_in_parts(void **state) {
     }
 }
 
+/* ---- back out of a layout ---- */
+
+static void check_rows(sn_dtype type, int64_t rows, int64_t width) {
+    bench b = {.op = SN_MATMUL, .attr.matmul = {.trans_b = 1}};
+    give(&b, type, SN_SHAPE(2, width));
+    give(&b, type, SN_SHAPE(rows, width));
+    want(&b, type, SN_SHAPE(2, rows));
+    sn_kernel_request r = {.op = b.op, .attr = &b.attr, .n_in = 2, .n_out = 1, .in = b.in_type, .out = b.out_type, .params = 2, .inference = true,
+                           .threads = THREADS, .isa = sn_isa_detect()};
+    assert_ok(sn_threads_enter(THREADS));
+    assert_ok(sn_kernel_select(&r, SN_USE_DNNL, &b.plan));
+    const sn_pack *pack = &b.plan.pack[1];
+    if (r.isa >= SN_ISA_AVX512 && width >= 64 && rows >= 64) assert_non_null(pack->read);
+    if (pack->read) {
+        size_t each = sn_dtype_size(type);
+        char *packed = aligned_alloc(64, (pack->bytes + 63) & ~(size_t)63), got[2][8];
+        assert_ok(pack->pack(b.plan.state, b.in[1], packed));
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t k = 0; k < width; k += 2) {
+                int n = width - k < 2 ? 1 : 2;
+                pack->read(b.in_type[1], packed, i, k, n, got[0]);
+                assert_memory_equal(got[0], (char *)b.in[1] + (size_t)(i * width + k) * each, (size_t)n * each);
+                if (n < 2) continue;
+                pack->read(b.in_type[1], packed, i, k + 1, 1, got[1]); /* a piece may begin anywhere */
+                assert_memory_equal(got[1], got[0] + each, each);
+            }
+        free(packed);
+    }
+    sn_kernel_release(&b.plan);
+    done(&b);
+}
+
+static void rows_are_read_out_of_a_layout(void **state) {
+    (void)state;
+    static const int64_t sizes[] = {1, 7, 33, 64, 131};
+    for (int narrow = 0; BUILT && narrow <= has_bf16(); narrow++)
+        for (int i = 0; i < 5; i++)
+            for (int k = 0; k < 5; k++) check_rows(narrow ? SN_BF16 : SN_F32, sizes[i], sizes[k]);
+}
+
 /* ---- matmul ---- */
 static void check_product(int ta, int tb, int64_t batch, bool flat_b, sn_dtype type, sn_dtype out, bool bias) {
     const int64_t m = 5, k = 7, n = 6;
@@ -568,7 +608,7 @@ int main(void) {
         return 77; /* ctest says "Skipped" */
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(large_weights_go_in_parts),
+        cmocka_unit_test(large_weights_go_in_parts), cmocka_unit_test(rows_are_read_out_of_a_layout),
         cmocka_unit_test(products_in_every_orientation), cmocka_unit_test(convolutions),
         cmocka_unit_test(maximum_goes_there_and_back),   cmocka_unit_test(recurrent_cells_are_pytorchs),
         cmocka_unit_test(errors_name_the_operation),     cmocka_unit_test(activations_follow_the_bias),

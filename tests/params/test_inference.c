@@ -193,6 +193,44 @@ static void nothing_is_kept_twice(void **state) {
     sn_params_free(p);
 }
 
+/* What a product packs of the table is what its rows are looked up in: the table's own pages are no longer needed. */
+static void a_tied_table_is_read_where_it_is_packed(void **state) {
+    (void)state;
+    static float before[8 * WORDS], after[8 * WORDS];
+    for (int f = 0; f < 3; f++)
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            sn_graph *g;
+            sn_program *program;
+            sn_runner *runner;
+            int32_t ids[8] = {0, 1, 63, 64, 65, 500, WORDS - 2, WORDS - 1};
+            sn_params *p = store(f, true);
+            assert_ok(sn_graph_create(p, false, &g));
+            sn_node y = network(g, sn_input(g, SN_I32, SN_SHAPE(8)));
+            sn_compile_options o = {.threads = 2, .isa = sn_isa_detect(), .backends = SN_USE_ALL, .bf16 = bf16, .inference = true};
+            assert_ok(sn_program_compile(g, &o, 1, &y, 1, &program));
+            assert_ok(sn_runner_create(program, p, &runner));
+            size_t bytes = sn_program_bytes(program);
+            void *arena = sn_pages(bytes);
+            sn_runner_lend(runner, arena);
+            sn_runner_bind_input(runner, 0, ids);
+            assert_ok(sn_runner_run(runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
+            memcpy(before, sn_runner_output(runner, 0), sizeof before);
+            int table = sn_params_find(p, "wte.weight");
+            sn_params_replace(p, table, sn_alloc(WORDS * WIDTH, sizeof(float))); /* nobody should look there now */
+            sn_runner_free(runner);
+            assert_ok(sn_runner_create(program, p, &runner));
+            sn_runner_lend(runner, arena);
+            sn_runner_bind_input(runner, 0, ids);
+            assert_ok(sn_runner_run(runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
+            memcpy(after, sn_runner_output(runner, 0), sizeof after);
+            if (o.isa >= (bf16 ? SN_ISA_AVX512_BF16 : SN_ISA_AVX512)) assert_memory_equal(before, after, sizeof after);
+            sn_runner_free(runner);
+            sn_program_free(program);
+            sn_pages_free(arena, bytes);
+            sn_params_free(p);
+        }
+}
+
 static void a_borrowing_store_has_no_masters(void **state) {
     (void)state;
     sn_params *p = store(0, true);
@@ -250,7 +288,7 @@ static void unaligned_bytes_are_copied(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(borrowed_is_the_same), cmocka_unit_test(changed_as_masters_would_be),
-        cmocka_unit_test(packed_is_close_to_plain), cmocka_unit_test(nothing_is_kept_twice), cmocka_unit_test(a_borrowing_store_has_no_masters),
+        cmocka_unit_test(packed_is_close_to_plain), cmocka_unit_test(nothing_is_kept_twice), cmocka_unit_test(a_tied_table_is_read_where_it_is_packed), cmocka_unit_test(a_borrowing_store_has_no_masters),
         cmocka_unit_test(unaligned_bytes_are_copied)};
     return cmocka_run_group_tests(tests, write_files, remove_files);
 }

@@ -1,4 +1,4 @@
-/* embed.c: EMBED (rows of a table by id) and EMBED_BWD (their gradient, summed in the order of the rows). */
+/* embed.c: EMBED (rows of a table by id; the table may be the packed copy of a product) and EMBED_BWD (their gradient, summed in the order of the rows). */
 #include "kernels/ref/ref.h"
 
 typedef struct job {
@@ -19,18 +19,21 @@ static sn_status check_ids(const int32_t *ids, int64_t count, int64_t rows) {
 static void embed_chunk(void *context, int64_t chunk) {
     const job *j = context;
     sn_type from = j->plan->in[0], to = j->plan->out[0];
+    const sn_pack *pack = &j->plan->pack[0];
     int64_t end = sn_min64((chunk + 1) * j->per, j->count);
     size_t bytes = (size_t)j->width * sn_dtype_size(to.dtype);
-    float buffer[SN_BLOCK];
+    float buffer[SN_BLOCK], piece[SN_BLOCK];
     for (int64_t i = chunk * j->per; i < end; i++) {
-        if (from.dtype == to.dtype) {
+        if (from.dtype == to.dtype && !pack->read) {
             memcpy((char *)j->args->out[0] + (size_t)i * bytes, (const char *)j->args->in[0] + (size_t)j->ids[i] * bytes,
                    bytes);
             continue;
         }
         for (int64_t at = 0; at < j->width; at += SN_BLOCK) {
             int n = sn_block_size(j->width - at);
-            const float *x = sn_block_in(from, j->args->in[0], j->ids[i] * j->width + at, n, buffer);
+            if (pack->read) pack->read(from, j->args->in[0], j->ids[i], at, n, piece);
+            const float *x = pack->read ? sn_block_in(from, piece, 0, n, buffer)
+                                        : sn_block_in(from, j->args->in[0], j->ids[i] * j->width + at, n, buffer);
             sn_block_put(to, j->args->out[0], i * j->width + at, n, x);
         }
     }

@@ -4,6 +4,23 @@
 #include "base/parallel.h"
 #include "kernels/ref/ref.h"
 
+/* Elements of a block of columns. */
+static size_t block_size(sn_dtype dtype, int64_t k) {
+    int64_t multiple = dtype == SN_BF16 ? 32 : 16;
+    return (size_t)((k + multiple - 1) / multiple * multiple * SN_MATVEC_COLUMNS);
+}
+
+void sn_matvec_read(sn_type matrix, const void *w, int64_t row, int64_t from, int count, void *out) {
+    size_t block = (size_t)(row / SN_MATVEC_COLUMNS) * block_size(matrix.dtype, matrix.shape.dim[1]);
+    int64_t column = row % SN_MATVEC_COLUMNS;
+    const float *wide = (const float *)w + block + column;
+    const uint16_t *pairs = (const uint16_t *)w + block + 2 * column;
+    for (int64_t i = from; i < from + count; i++) {
+        if (matrix.dtype == SN_F32) ((float *)out)[i - from] = wide[i * SN_MATVEC_COLUMNS];
+        else ((uint16_t *)out)[i - from] = pairs[i / 2 * 2 * SN_MATVEC_COLUMNS + i % 2];
+    }
+}
+
 #ifdef __x86_64__
 #include <immintrin.h>
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
@@ -93,9 +110,7 @@ static void one_block(void *context, int64_t index) {
 }
 
 void sn_matvec_run(const sn_matvec *s, const void *x, const void *w, const void *bias, void *y) {
-    bool narrow = s->dtype == SN_BF16;
-    int64_t rows = narrow ? (s->k + 31) / 32 * 32 : (s->k + 15) / 16 * 16;
-    job j = {s, x, w, bias, y, blocks[narrow][s->m - 1], (size_t)rows * SN_MATVEC_COLUMNS * (narrow ? 2 : 4)};
+    job j = {s, x, w, bias, y, blocks[s->dtype == SN_BF16][s->m - 1], sn_dtype_size(s->dtype) * block_size(s->dtype, s->k)};
     sn_parallel(s->threads, (s->n + SN_MATVEC_COLUMNS - 1) / SN_MATVEC_COLUMNS, one_block, &j);
 }
 #else

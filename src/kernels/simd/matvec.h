@@ -21,4 +21,6 @@ typedef struct sn_matvec {
     int threads;
 } sn_matvec;
 void sn_matvec_run(const sn_matvec *s, const void *x, const void *w, const void *bias, void *y);
+/* The way back, for a w that is `matrix` [n, k] turned: elements [from, from + count) of its row. Any processor. */
+void sn_matvec_read(sn_type matrix, const void *w, int64_t row, int64_t from, int count, void *out);
 #endif
