@@ -23,9 +23,12 @@ def commands(picture, sound):
             "vilt": ["ask", None, picture, "what is it?"], "whisper": ["embed", None, sound]}
 
 
-def command_of(kind, architecture, picture, sound):
+def command_of(kind, architecture, reads, picture, sound):
+    """reads: there is a vocabulary."""
     if kind == "blip":
         return ["ask", None, picture, "what is it?"] if architecture.endswith("QuestionAnswering") else ["caption", None, picture, "--num-beams", "4"]
+    if kind == "whisper" and reads:
+        return ["transcribe", None, sound, "--language", "en"]
     return commands(picture, sound).get(kind)
 
 
@@ -38,7 +41,8 @@ def peak(arguments):
 
 def check(program, place, picture, sound):
     about = json.loads(subprocess.run([program, "info", place, "--json"], stdout=subprocess.PIPE, check=True).stdout)
-    command, good = command_of(about["model_type"], about.get("architecture", ""), picture, sound), True
+    reads = any(os.path.exists(os.path.join(place, name)) for name in ("tokenizer.json", "vocab.json"))
+    command, good = command_of(about["model_type"], about.get("architecture", ""), reads, picture, sound), True
     if not command:
         return good
     for precision, each in (("f32", 4), ("auto", 2 if about["precision"] == "bf16" else 4)):

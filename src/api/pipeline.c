@@ -92,6 +92,7 @@ static sn_status open_as(const char *path, const json_t *given, sn_pipeline **ou
     p->path = sn_strdup(path);
     sn_pretrained_options options = {.threads = (int)threads, .precision = precision, .inference = true, .fold = true};
     sn_status status = p->path ? open_parts(p, row && !(row->needs & SN_NEED_MODEL) ? row->needs : SN_NEED_ALL, &options) : SN_ERR_MEMORY;
+    sn_memory_trim(); /* files of JSON leave a good part of the heap empty */
     if (status == SN_OK) *out = p;
     else sn_pipeline_free(p);
     return status;

@@ -2,8 +2,9 @@
  *
  * Each arena value lives from the step that writes it to the last that reads it (an output: to the end, so that
  * it can be read after the run); a scratch lives for one step. Largest first, each at the lowest offset where it
- * meets no other that lives at the same time. An op that may work in place takes over the buffer of an input
- * that dies there. */
+ * meets no other that lives at the same time; but small ones before all, at the beginning: among large ones that are
+ * bound from outside and never touched they would bring a page each. An op that may work in place takes over the
+ * buffer of an input that dies there. */
 #include <stdlib.h>
 
 #include "graph/program_internal.h"
@@ -46,8 +47,11 @@ static void share_in_place(sn_program *p) {
     }
 }
 
+enum { SMALL = 1 << 14 }; /* bytes */
+
 static int by_size(const void *x, const void *y) {
     const block *a = x, *b = y;
+    if ((a->bytes <= SMALL) != (b->bytes <= SMALL)) return a->bytes <= SMALL ? -1 : 1;
     if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
     if (a->first != b->first) return a->first < b->first ? -1 : 1;
     return a->value < b->value ? -1 : 1;
