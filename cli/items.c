@@ -2,6 +2,9 @@
  * them. */
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "cli.h"
 
@@ -76,6 +79,9 @@ int cli_open_pipeline(const cli_args *args, const char *task, sn_pipeline **out)
     json_decref(picked);
     sn_status status = sn_pipeline_open(args->items[0], options, out);
     free(options);
+#ifdef __GLIBC__
+    (void)malloc_trim(0); /* opening has read much JSON and left a good part of the heap empty */
+#endif
     return status ? cli_fail(status) : CLI_DONE;
 }
 

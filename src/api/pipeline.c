@@ -54,11 +54,12 @@ static sn_status open_sound(sn_pipeline *p) {
 static sn_status open_media(sn_pipeline *p, unsigned needs) {
     static const char *const files[] = {"preprocessor_config.json", "processor_config.json", NULL};
     bool there;
-    SN_TRY(has_one(p, files, &there));
-    if (there && needs & SN_NEED_SOUND && sn_pipeline_accepts(p, SN_IN_SOUND)) SN_TRY(open_sound(p));
+    if (needs & SN_NEED_SOUND && sn_pipeline_accepts(p, SN_IN_SOUND)) {
+        SN_TRY(has_one(p, files, &there));
+        if (there) SN_TRY(open_sound(p));
+    }
     if (!(needs & SN_NEED_PICTURES) || !sn_pipeline_accepts(p, SN_IN_IMAGE)) return SN_OK;
-    SN_TRY(sn_image_processor_there(p->path, &p->has_pictures));
-    return p->has_pictures ? sn_image_processor_read(p->path, sn_pretrained_page(p->model)->model_type, &p->pictures) : SN_OK;
+    return sn_image_processor_find(p->path, sn_pretrained_page(p->model)->model_type, &p->has_pictures, &p->pictures);
 }
 
 static sn_status open_parts(sn_pipeline *p, unsigned needs, const sn_pretrained_options *options) {
@@ -92,7 +93,6 @@ static sn_status open_as(const char *path, const json_t *given, sn_pipeline **ou
     p->path = sn_strdup(path);
     sn_pretrained_options options = {.threads = (int)threads, .precision = precision, .inference = true, .fold = true};
     sn_status status = p->path ? open_parts(p, row && !(row->needs & SN_NEED_MODEL) ? row->needs : SN_NEED_ALL, &options) : SN_ERR_MEMORY;
-    sn_memory_trim(); /* files of JSON leave a good part of the heap empty */
     if (status == SN_OK) *out = p;
     else sn_pipeline_free(p);
     return status;

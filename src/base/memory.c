@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #ifdef SN_TESTING
 #include <stdatomic.h>
@@ -107,12 +104,6 @@ void sn_arena_free(sn_arena *arena) {
         arena->blocks = older;
     }
     arena->used = arena->size = 0;
-}
-
-void sn_memory_trim(void) {
-#ifdef __GLIBC__
-    (void)malloc_trim(0);
-#endif
 }
 
 #define HUGE_PAGE ((size_t)2 << 20)

@@ -15,8 +15,6 @@ void *sn_realloc(void *block, size_t count, size_t size); /* new bytes are not z
 char *sn_strdup(const char *text);
 char *sn_strndup(const char *text, size_t bytes);
 void sn_free(void *block);
-/* After many blocks were freed: their pages go back to the system, where the C library can do that. */
-void sn_memory_trim(void);
 
 /* Makes room for one more element in a growing array: doubles *capacity when count reaches it.
  * Returns the array, or NULL (the old one is then still valid and owned by the caller). */

@@ -33,10 +33,10 @@ typedef struct sn_image_processor {
     float table[3][256];       /* level -> value, per channel */
 } sn_image_processor;
 
-/* Does a model's directory say how it wants its pictures? */
-sn_status sn_image_processor_there(const char *directory, bool *there);
 /* From a model's directory. `model_type` (config.json's; may be NULL) says the processor where the files do not. */
 sn_status sn_image_processor_read(const char *directory, const char *model_type, sn_image_processor *out);
+/* The same, where nothing that says it is no error. */
+sn_status sn_image_processor_find(const char *directory, const char *model_type, bool *there, sn_image_processor *out);
 /* From the object itself; `name` (a path) begins the errors. */
 sn_status sn_image_processor_parse(const json_t *config, const char *name, const char *model_type, sn_image_processor *out);
 const char *sn_image_processor_type(const sn_image_processor *p); /* "ViT", "CLIP", ... */

@@ -277,29 +277,23 @@ static sn_status find_place(const char *directory, int *place, char **path, json
     return status;
 }
 
-sn_status sn_image_processor_there(const char *directory, bool *there) {
+sn_status sn_image_processor_find(const char *directory, const char *model_type, bool *there, sn_image_processor *out) {
     int place;
     char *path;
     json_t *config;
+    *out = (sn_image_processor){0};
     sn_status status = find_place(directory, &place, &path, &config);
     *there = config != NULL;
+    if (config) status = places[place].timm ? parse_timm(config, path, out) : sn_image_processor_parse(config, path, model_type, out);
     json_decref(config);
     sn_free(path);
     return status;
 }
 
 sn_status sn_image_processor_read(const char *directory, const char *model_type, sn_image_processor *out) {
-    int place;
-    char *path;
-    json_t *config;
-    *out = (sn_image_processor){0};
-    SN_TRY(find_place(directory, &place, &path, &config));
-    if (!config) {
-        (void)sn_fail(SN_ERR_IO, "%s: holds no preprocessor_config.json, so it is not known how it wants its pictures", directory);
-        return sn_fail_at(directory, 0, NULL);
-    }
-    sn_status status = places[place].timm ? parse_timm(config, path, out) : sn_image_processor_parse(config, path, model_type, out);
-    json_decref(config);
-    sn_free(path);
-    return status;
+    bool there;
+    SN_TRY(sn_image_processor_find(directory, model_type, &there, out));
+    if (there) return SN_OK;
+    (void)sn_fail(SN_ERR_IO, "%s: holds no preprocessor_config.json, so it is not known how it wants its pictures", directory);
+    return sn_fail_at(directory, 0, NULL);
 }

@@ -47,7 +47,7 @@ static void share_in_place(sn_program *p) {
     }
 }
 
-enum { SMALL = 1 << 14 }; /* bytes */
+enum { SMALL = 1 << 14 }; /* bytes: scratch of a primitive, a few rows */
 
 static int by_size(const void *x, const void *y) {
     const block *a = x, *b = y;

@@ -42,7 +42,7 @@ static unsigned unread_outputs(const sn_instr *instr, const bool *read) {
     return mask;
 }
 
-/* A table is read a row at a time: as it is stored, where kernels know that dtype. */
+/* A table is read a row at a time: as it is stored, where kernels know that dtype (but see share_tables). */
 static sn_dtype table_dtype(const sn_params *params, int index) {
     sn_dtype stored = sn_params_stored(params, index);
     return stored == SN_BF16 || stored == SN_F16 ? stored : SN_F32;
@@ -139,7 +139,7 @@ static sn_status build_steps(sn_program *p, const sn_compile_options *options, c
 }
 
 /* The packed copy that a step reads of this matrix, where rows can be read out of it. */
-static const sn_kernel_plan *find_packed(const sn_program *p, int32_t param, sn_shape shape, int *slot) {
+static const sn_kernel_plan *packer_of(const sn_program *p, int32_t param, sn_shape shape, int *slot) {
     for (int32_t s = 0; s < p->n_steps; s++)
         for (int k = 0; k < p->steps[s].plan.n_in; k++) {
             const sn_step *step = &p->steps[s];
@@ -151,14 +151,16 @@ static const sn_kernel_plan *find_packed(const sn_program *p, int32_t param, sn_
     return NULL;
 }
 
-/* A table that a product packs too (the words of a model that writes) lies in memory once: its rows are read from there. */
+/* A table that a product packs too (the words of a model that writes) lies in memory once: its rows are read from there,
+ * rounded to bf16 where the product is in bf16. Stores with masters do the same, though they need not, so that a model gives
+ * the same numbers wherever its parameters lie. */
 static void share_tables(sn_program *p) {
     for (int32_t s = 0; s < p->n_steps; s++) {
         sn_step *step = &p->steps[s];
         sn_kernel_plan *plan = &step->plan;
-        if (!(sn_ops[plan->op].flags & SN_OPF_TABLE_0) || p->places[step->in[0]].where != SN_IN_PARAM) continue;
+        if (!(plan->reads_packed & 1u) || p->places[step->in[0]].where != SN_IN_PARAM) continue;
         int k;
-        const sn_kernel_plan *other = find_packed(p, p->places[step->in[0]].index, plan->in[0].shape, &k);
+        const sn_kernel_plan *other = packer_of(p, p->places[step->in[0]].index, plan->in[0].shape, &k);
         if (!other) continue;
         plan->pack[0] = (sn_pack){.bytes = other->pack[k].bytes, .key = other->pack[k].key, .read = other->pack[k].read};
         plan->in[0].dtype = other->in[k].dtype;

@@ -65,6 +65,7 @@ typedef struct sn_kernel_plan {
     size_t scratch;
     size_t opaque[SN_MAX_OUT];    /* bytes of each SN_OPAQUE output */
     sn_pack pack[SN_MAX_IN];
+    unsigned reads_packed;        /* bit k: input k may be what another instruction packs, through pack[k].read */
     /* Copied by select, so that simple kernels need no state of their own: */
     sn_attr attr;
     sn_type in[SN_MAX_IN], out[SN_MAX_OUT];

@@ -76,8 +76,8 @@ static bool as_it_is(const sn_entry *e, sn_dtype dtype) {
     return !e->scale && e->view.type.dtype == dtype && (uintptr_t)e->view.data % sn_dtype_size(dtype) == 0;
 }
 
-/* The system maps many pages around each one that is read: in its place a small one would keep them in memory. */
-enum { SMALL = 1 << 16 };
+/* The system maps many pages around each one of a file that is read: in its place a small tensor would keep them there. */
+enum { SMALL = 1 << 16 }; /* bytes */
 
 static void multiply(const sn_entry *e, float *x, size_t first, size_t n) {
     size_t row = e->count / (size_t)e->shape.dim[0];
@@ -109,7 +109,7 @@ sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out)
     SN_TRY(check(p, i, dtype));
     const sn_entry *e = &p->entries[i];
     *out = e->view.data;
-    if (as_it_is(e, dtype) && e->view.bytes >= SMALL) return SN_OK;
+    if (as_it_is(e, dtype) && (e->own || e->view.bytes >= SMALL)) return SN_OK;
     sn_packed *slot;
     sn_params_lock(p);
     sn_status status = sn_slot_of(p, i, (uint64_t)PLAIN + (uint64_t)dtype, e->count * sn_dtype_size(dtype), &slot);

@@ -85,7 +85,8 @@ typedef void sn_release_fn(void *owner);
 typedef void sn_forget_fn(void *owner, const void *bytes, size_t size);
 void sn_params_keep(sn_params *p, void *owner, sn_release_fn *release, sn_forget_fn *forget);
 sn_dtype sn_params_stored(const sn_params *p, int i); /* the dtype of what is borrowed; F32 else */
-/* Entry i row-major in F32, BF16 or F16: the borrowed bytes where they are just that, else a copy that the store keeps. */
+/* Entry i row-major in F32, BF16 or F16: the borrowed bytes where they are just that and not small, else a copy that the store
+ * keeps. */
 sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out);
 /* What is borrowed, changed before anything was copied. Row k of the first axis counts times scale[k]; entry i's numbers are
  * `numbers` instead. Both come from sn_alloc and are the store's afterwards. */
@@ -99,7 +100,7 @@ sn_stretch sn_params_all(const sn_params *p, int i);
 /* As sn_params_plain, a stretch of it and for a moment: the borrowed bytes, or a copy in *room of *bytes, which grows as
  * needed (sn_pages_reserve) and is the caller's to free. */
 sn_status sn_params_source(sn_params *p, int i, sn_stretch part, sn_dtype dtype, int threads, const void **out, void **room, size_t *bytes);
-/* It has been copied: its owner may forget it. */
+/* This stretch of entry i has been copied: its owner may forget it. */
 void sn_params_give_back(const sn_params *p, int i, sn_stretch part);
 /* Bytes the store itself holds: flat ranges, shadow, copies. What is borrowed does not count. */
 size_t sn_params_bytes(sn_params *p);

@@ -152,7 +152,7 @@ static void files_are_found(void **state) {
     (void)state;
     sn_image_processor p;
     bool there;
-    assert_ok(sn_image_processor_there(folder, &there));
+    assert_ok(sn_image_processor_find(folder, NULL, &there, &p));
     assert_false(there);
     assert_fails(sn_image_processor_read(folder, NULL, &p), SN_ERR_IO, "holds no preprocessor_config.json");
     static const struct { const char *block, *why; } timm[] = {
@@ -171,7 +171,7 @@ static void files_are_found(void **state) {
         if (status == SN_OK || !strstr(sn_error_message(), timm[i].why)) fail_msg("%s: %s", timm[i].block, status == SN_OK ? "no error" : sn_error_message());
     }
     put_text("config.json", "{\"pretrained_cfg\":{\"input_size\":[3,28,28],\"crop_mode\":\"squash\"}}");
-    assert_ok(sn_image_processor_there(folder, &there));
+    assert_ok(sn_image_processor_find(folder, NULL, &there, &p));
     assert_true(there);
     assert_ok(sn_image_processor_read(folder, NULL, &p));
     assert_true(p.height == 32 && p.width == 32 && p.crop_height == 28 && p.crop_width == 28 && p.filter == SN_BICUBIC && p.mean[0] == 0.485f);

@@ -167,7 +167,8 @@ static void check_rows(sn_dtype type, int64_t rows, int64_t width) {
     if (r.isa >= SN_ISA_AVX512 && width >= 64 && rows >= 64) assert_non_null(pack->read);
     if (pack->read) {
         size_t each = sn_dtype_size(type);
-        char *packed = aligned_alloc(64, (pack->bytes + 63) & ~(size_t)63), got[2][8];
+        char *packed = aligned_alloc(64, (pack->bytes + 63) & ~(size_t)63);
+        _Alignas(8) char got[2][8];
         assert_ok(pack->pack(b.plan.state, b.in[1], packed));
         for (int64_t i = 0; i < rows; i++)
             for (int64_t k = 0; k < width; k += 2) {

@@ -10,6 +10,11 @@
 #include "params/weights.h"
 #include "test.h"
 
+#ifdef SN_DNNL
+enum { BUILT = 1 };
+#else
+enum { BUILT = 0 }; /* nothing packs */
+#endif
 enum { WORDS = 993, WIDTH = 64, HIDDEN = 128, ROWS = 1024 }; /* ROWS: WORDS padded to 64 */
 
 /* ids [rows] -> table -> norm -> square, square turned -> hidden, GELU -> back -> logits by the table, turned */
@@ -216,14 +221,14 @@ static void a_tied_table_is_read_where_it_is_packed(void **state) {
             assert_ok(sn_runner_run(runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
             memcpy(before, sn_runner_output(runner, 0), sizeof before);
             int table = sn_params_find(p, "wte.weight");
-            sn_params_replace(p, table, sn_alloc(WORDS * WIDTH, sizeof(float))); /* nobody should look there now */
+            sn_params_replace(p, table, sn_alloc(WORDS * WIDTH, sizeof(float))); /* against its rule: nobody should look there now */
             sn_runner_free(runner);
             assert_ok(sn_runner_create(program, p, &runner));
             sn_runner_lend(runner, arena);
             sn_runner_bind_input(runner, 0, ids);
             assert_ok(sn_runner_run(runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
             memcpy(after, sn_runner_output(runner, 0), sizeof after);
-            if (o.isa >= (bf16 ? SN_ISA_AVX512_BF16 : SN_ISA_AVX512)) assert_memory_equal(before, after, sizeof after);
+            if (BUILT && o.isa >= (bf16 ? SN_ISA_AVX512_BF16 : SN_ISA_AVX512)) assert_memory_equal(before, after, sizeof after);
             sn_runner_free(runner);
             sn_program_free(program);
             sn_pages_free(arena, bytes);

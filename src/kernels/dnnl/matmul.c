@@ -89,10 +89,10 @@ static sn_status run_few(const sn_kernel_plan *plan, const sn_kernel_args *args)
     return SN_OK;
 }
 
-/* Is the packed weight in the layout that matvec.h knows? */
-static bool is_known(const sn_kernel_request *r, const sn_prim_state *s, const product *p, sn_descs *d) {
+/* Does the packed weight lie as matvec.h says? */
+static bool lies_as_matvec(const sn_kernel_request *r, const sn_prim_state *s, const product *p, sn_descs *d) {
     sn_dtype dtype = r->in[0].dtype;
-    if (r->attr->matmul.trans_a || p->rank != 2 || (dtype != SN_F32 && dtype != SN_BF16)) return false;
+    if (p->rank != 2 || (dtype != SN_F32 && dtype != SN_BF16)) return false;
     sn_const_md laid = sn_desc_tag(d, dtype, 2, p->b, dtype == SN_F32 ? dnnl_BA16a64b : dnnl_BA16a64b2a);
     return !d->status && dnnl_memory_desc_equal(laid, sn_prim_md(&s->main, DNNL_ARG_WEIGHTS));
 }
@@ -117,9 +117,9 @@ static sn_status build(const sn_kernel_request *r, sn_prim_state *s, sn_kernel_p
     if (plan->pack[1].bytes && r->attr->matmul.trans_b) plan->pack[1].key ^= 0x5eed0f6a7e500001u; /* a square one looks alike */
     if (r->attr->matmul.trans_b && p.rank == 2) sn_port_parts(s, plan, 1, 1, p.b[1]);
     if (bias) SN_TRY(sn_port_in(s, r, plan, DNNL_ARG_BIAS, 2, bias));
-    bool known = plan->pack[1].bytes && is_known(r, s, &p, d);
+    bool known = plan->pack[1].bytes && lies_as_matvec(r, s, &p, d);
     if (known && r->attr->matmul.trans_b) plan->pack[1].read = sn_matvec_read;
-    if (known && sn_matvec_fits(r->isa, r->in[0].dtype, p.a[0])) {
+    if (known && !r->attr->matmul.trans_a && sn_matvec_fits(r->isa, r->in[0].dtype, p.a[0])) {
         ((state *)s)->few = (sn_matvec){p.a[0], p.a[1], p.c[1], r->in[0].dtype, r->out[0].dtype,
                                         r->n_in > 2 ? r->in[2].dtype : SN_F32, (sn_act)r->attr->matmul.act, r->threads};
         plan->run = run_few;

@@ -1,4 +1,5 @@
-/* embed.c: EMBED (rows of a table by id; the table may be the packed copy of a product) and EMBED_BWD (their gradient, summed in the order of the rows). */
+/* embed.c: EMBED (rows of a table by id; the table may be the packed copy of a product) and
+ * EMBED_BWD (their gradient, summed in the order of the rows). */
 #include "kernels/ref/ref.h"
 
 typedef struct job {
@@ -22,7 +23,8 @@ static void embed_chunk(void *context, int64_t chunk) {
     const sn_pack *pack = &j->plan->pack[0];
     int64_t end = sn_min64((chunk + 1) * j->per, j->count);
     size_t bytes = (size_t)j->width * sn_dtype_size(to.dtype);
-    float buffer[SN_BLOCK], piece[SN_BLOCK];
+    float buffer[SN_BLOCK];
+    union { float f32[SN_BLOCK]; uint16_t bf16[SN_BLOCK]; } piece;
     for (int64_t i = chunk * j->per; i < end; i++) {
         if (from.dtype == to.dtype && !pack->read) {
             memcpy((char *)j->args->out[0] + (size_t)i * bytes, (const char *)j->args->in[0] + (size_t)j->ids[i] * bytes,
@@ -31,10 +33,14 @@ static void embed_chunk(void *context, int64_t chunk) {
         }
         for (int64_t at = 0; at < j->width; at += SN_BLOCK) {
             int n = sn_block_size(j->width - at);
-            if (pack->read) pack->read(from, j->args->in[0], j->ids[i], at, n, piece);
-            const float *x = pack->read ? sn_block_in(from, piece, 0, n, buffer)
-                                        : sn_block_in(from, j->args->in[0], j->ids[i] * j->width + at, n, buffer);
-            sn_block_put(to, j->args->out[0], i * j->width + at, n, x);
+            const void *table = j->args->in[0];
+            int64_t first = j->ids[i] * j->width + at;
+            if (pack->read) {
+                pack->read(from, table, j->ids[i], at, n, &piece);
+                table = &piece;
+                first = 0;
+            }
+            sn_block_put(to, j->args->out[0], i * j->width + at, n, sn_block_in(from, table, first, n, buffer));
         }
     }
 }
@@ -52,7 +58,11 @@ static bool accepts(const sn_kernel_request *r) {
     sn_dtype table = r->in[0].dtype, y = r->out[0].dtype;
     return (table == SN_F32 || table == SN_BF16 || table == SN_F16) && r->in[1].dtype == SN_I32 && (y == SN_F32 || y == SN_BF16);
 }
-SN_REF(embed, accepts, run_embed)
+static sn_status reads_packed(const sn_kernel_request *r, sn_kernel_plan *plan) {
+    plan->reads_packed = 1;
+    return sn_ref_no_scratch(r, plan);
+}
+SN_REF_SCRATCH(embed, accepts, run_embed, reads_packed)
 
 /* Chunk: a range of the table; it looks at every id and takes those that are its own, so the order of
  * summation is that of the rows. */

@@ -13,11 +13,12 @@ static size_t block_size(sn_dtype dtype, int64_t k) {
 void sn_matvec_read(sn_type matrix, const void *w, int64_t row, int64_t from, int count, void *out) {
     size_t block = (size_t)(row / SN_MATVEC_COLUMNS) * block_size(matrix.dtype, matrix.shape.dim[1]);
     int64_t column = row % SN_MATVEC_COLUMNS;
-    const float *wide = (const float *)w + block + column;
-    const uint16_t *pairs = (const uint16_t *)w + block + 2 * column;
-    for (int64_t i = from; i < from + count; i++) {
-        if (matrix.dtype == SN_F32) ((float *)out)[i - from] = wide[i * SN_MATVEC_COLUMNS];
-        else ((uint16_t *)out)[i - from] = pairs[i / 2 * 2 * SN_MATVEC_COLUMNS + i % 2];
+    if (matrix.dtype == SN_F32) {
+        const float *at = (const float *)w + block + column;
+        for (int i = 0; i < count; i++) ((float *)out)[i] = at[(from + i) * SN_MATVEC_COLUMNS];
+    } else {
+        const uint16_t *at = (const uint16_t *)w + block + 2 * column;
+        for (int64_t i = from; i < from + count; i++) ((uint16_t *)out)[i - from] = at[i / 2 * 2 * SN_MATVEC_COLUMNS + i % 2];
     }
 }
 
