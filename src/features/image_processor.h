@@ -5,8 +5,9 @@
  *                  -> pad to the batch      -> f32 [N,H,W,3], mask i32 [N,H,W]  (sn_image_processor_batch)
  *
  * Settings are a directory's processor_config.json ("image_processor" in it, Transformers 5), preprocessor_config.json or
- * config.json ("pretrained_cfg" in it, timm), over the defaults of the processor's type (image_processors.def). Results equal Transformers 5 without torchvision
- * (its Pillow backend) given the picture's file: EXIF orientation applied, transparency dropped, as sn_image_decode does. */
+ * config.json ("pretrained_cfg" in it, timm), over the defaults of the processor's type (image_processors.def). Results
+ * equal Transformers 5 without torchvision (its Pillow backend) given the picture's file: EXIF orientation applied,
+ * transparency dropped, as sn_image_decode does. */
 #ifndef SN_IMAGE_PROCESSOR_H
 #define SN_IMAGE_PROCESSOR_H
 #include "features/feature.h"
