@@ -121,6 +121,10 @@ void sn_pages_free(void *pages, size_t bytes) {
     if (pages) (void)munmap(pages, bytes ? bytes : 1);
 }
 
+void sn_pages_rest(void *pages, size_t bytes) {
+    if (pages && bytes) (void)madvise(pages, bytes, MADV_DONTNEED);
+}
+
 sn_status sn_pages_reserve(void **pages, size_t *bytes, size_t need) {
     if (*pages && need <= *bytes) return SN_OK;
     sn_pages_free(*pages, *bytes);

@@ -36,6 +36,8 @@ void sn_arena_free(sn_arena *arena);
 /* Zeroed pages; returned to the system by sn_pages_free with the same size. bytes = 0 gives a valid pointer. */
 void *sn_pages(size_t bytes);
 void sn_pages_free(void *pages, size_t bytes);
+/* They go from memory until they are written again, with zeros in them. */
+void sn_pages_rest(void *pages, size_t bytes);
 /* Makes *pages at least `need` large; what was in smaller ones is lost. After a failure there are none. */
 sn_status sn_pages_reserve(void **pages, size_t *bytes, size_t need);
 

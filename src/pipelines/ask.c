@@ -55,13 +55,11 @@ static sn_status prepare(const asking *a, size_t i, question *q) {
 
 static sn_status write_answer(asking *a, size_t i, const question *q, json_t **out) {
     sn_call *call = a->call;
-    sn_result encoded;
     sn_decoding *d;
     int32_t start;
     SN_TRY(sn_call_start(call, &a->g, &start));
-    SN_TRY(sn_work_encode(call->work, &q->feed, &encoded));
     SN_TRY(sn_call_decoding(call, &a->g, 1, 1, &d));
-    SN_TRY(sn_decoding_start(d, encoded.data, 1, encoded.shape.dim[1], encoded.shape.dim[2]));
+    SN_TRY(sn_work_begin(call->work, &q->feed, d));
     SN_TRY(sn_call_write(call, i, 1, d, &a->g, &(sn_prompts){&start, 1, 0}, out));
     (void)json_object_set(*out, "answer", json_object_get(*out, "text"));
     (void)json_object_del(*out, "text");

@@ -18,13 +18,11 @@ typedef struct captioning {
 
 static sn_status write_batch(captioning *c, const sn_pictures *pictures, size_t first, size_t n) {
     sn_call *call = c->call;
-    sn_result encoded;
     sn_decoding *d;
     sn_feed feed = sn_feed_pictures(pictures, (int64_t)n);
-    SN_TRY(sn_work_encode(call->work, &feed, &encoded));
     int64_t each = 1 + c->prompt.count;
     SN_TRY(sn_call_decoding(call, &c->g, n, each, &d));
-    SN_TRY(sn_decoding_start(d, encoded.data, (int64_t)n, encoded.shape.dim[1], encoded.shape.dim[2]));
+    SN_TRY(sn_work_begin(call->work, &feed, d));
     return sn_call_write(call, first, n, d, &c->g, &(sn_prompts){c->starts, each, c->prompt.count}, c->results);
 }
 

@@ -34,14 +34,12 @@ typedef struct transcription {
 static sn_status encode(void *context, int64_t first, int64_t frames) {
     transcription *t = context;
     const sn_pipeline *p = t->call->p;
-    sn_result r;
     (void)frames; /* what is behind the sound's end is in the chunk as the processor made it */
     if (first == t->encoded) return SN_OK;
     t->encoded = -1;
     sn_sound_chunk(p, &t->sound, first, t->chunk);
     sn_feed feed = sn_feed_chunk(p, t->chunk);
-    SN_TRY(sn_work_encode(t->call->work, &feed, &r));
-    SN_TRY(sn_decoding_start(t->decoding, r.data, 1, r.shape.dim[1], r.shape.dim[2]));
+    SN_TRY(sn_work_begin(t->call->work, &feed, t->decoding));
     t->encoded = first;
     return SN_OK;
 }

@@ -209,6 +209,15 @@ static sn_status run(sn_work *w, const sn_feed *f, const char *const *names, sn_
 sn_status sn_work_run(sn_work *w, const sn_feed *f, const char *const *names, sn_result *out) { return run(w, f, names, out); }
 sn_status sn_work_encode(sn_work *w, const sn_feed *f, sn_result *out) { return run(w, f, NULL, out); }
 
+sn_status sn_work_begin(sn_work *w, const sn_feed *f, sn_decoding *decoding) {
+    sn_result encoded;
+    SN_TRY(sn_work_encode(w, f, &encoded));
+    const int64_t *dim = encoded.shape.dim;
+    sn_status status = sn_decoding_start(decoding, encoded.data, dim[0], dim[1], dim[2]);
+    sn_pages_rest(w->memory, w->bytes);
+    return status;
+}
+
 sn_status sn_work_decoding(sn_work *w, int64_t rows, int64_t positions, sn_decoding **out) {
     if (!w->decoding || w->rows < rows || w->positions < positions) {
         sn_decoding_free(w->decoding);

@@ -37,6 +37,8 @@ sn_status sn_work_shape(const sn_pipeline *p, const sn_feed *feed, const char *c
 
 /* The encoder's output for this feed's pictures or sound: [N,S,E]. */
 sn_status sn_work_encode(sn_work *work, const sn_feed *feed, sn_result *out);
+/* The same as what a decoding session begins with (sn_decoding_start); the encoder's memory rests while texts are written. */
+sn_status sn_work_begin(sn_work *work, const sn_feed *feed, sn_decoding *decoding);
 /* A decoding session for at least so many rows and positions; it belongs to the work and is kept. */
 sn_status sn_work_decoding(sn_work *work, int64_t rows, int64_t positions, sn_decoding **out);
 #endif
