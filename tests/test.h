@@ -13,6 +13,13 @@
 
 #include "base/error.h"
 
+/* Is oneDNN in this build? Only its kernels pack parameters. */
+#ifdef SN_DNNL
+enum { TEST_DNNL = 1 };
+#else
+enum { TEST_DNNL = 0 };
+#endif
+
 /* Asserts success and prints the recorded message where it is not. */
 #define assert_ok(expr)                                                                                     \
     do {                                                                                                    \

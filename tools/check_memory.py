@@ -13,23 +13,30 @@ import sys
 ROOM = 64 << 20
 
 
-def commands(picture, sound):
-    """By model_type: what to ask of it."""
-    seen, read = ["embed", None, picture], ["embed", None, "a text of some words"]
-    return {**dict.fromkeys(("vit", "deit", "dinov2", "resnet", "vgg"), seen), **dict.fromkeys(("bert", "distilbert"), read),
-            **dict.fromkeys(("clip", "siglip", "chinese_clip"), seen + ["--kind", "image"]),
-            "gpt2": ["generate", None, "a text of some words", "--max-new-tokens", "600", "--sample", "--temperature", "3", "--top-k", "50000"],
-            "vision-encoder-decoder": ["caption", None, picture, "--num-beams", "4", "--max-length", "16"],
-            "vilt": ["ask", None, picture, "what is it?"], "whisper": ["embed", None, sound]}
+MODEL, PICTURE, SOUND, TEXT = "MODEL", "PICTURE", "SOUND", "a text of some words"
+EMBED_PICTURE = ["embed", MODEL, PICTURE]
+# model_types, how the architecture ends, whether a vocabulary is needed: what to ask of it. The first row that fits.
+COMMANDS = [
+    (("vit", "deit", "dinov2", "resnet", "vgg"), "", False, EMBED_PICTURE),
+    (("clip", "siglip", "chinese_clip"), "", False, EMBED_PICTURE + ["--kind", "image"]),
+    (("bert", "distilbert"), "", False, ["embed", MODEL, TEXT]),
+    (("gpt2",), "", False, ["generate", MODEL, TEXT, "--max-new-tokens", "600", "--sample", "--temperature", "3", "--top-k", "50000"]),
+    (("vision-encoder-decoder",), "", False, ["caption", MODEL, PICTURE, "--num-beams", "4", "--max-length", "16"]),
+    (("blip",), "QuestionAnswering", False, ["ask", MODEL, PICTURE, "what is it?"]),
+    (("blip",), "", False, ["caption", MODEL, PICTURE, "--num-beams", "4"]),
+    (("vilt",), "", False, ["ask", MODEL, PICTURE, "what is it?"]),
+    (("whisper",), "", True, ["transcribe", MODEL, SOUND, "--language", "en"]),
+    (("whisper",), "", False, ["embed", MODEL, SOUND]),
+]
 
 
-def command_of(kind, architecture, reads, picture, sound):
-    """reads: there is a vocabulary."""
-    if kind == "blip":
-        return ["ask", None, picture, "what is it?"] if architecture.endswith("QuestionAnswering") else ["caption", None, picture, "--num-beams", "4"]
-    if kind == "whisper" and reads:
-        return ["transcribe", None, sound, "--language", "en"]
-    return commands(picture, sound).get(kind)
+def command_of(about, place, picture, sound):
+    reads = any(os.path.exists(os.path.join(place, name)) for name in ("tokenizer.json", "vocab.json"))
+    given = {MODEL: place, PICTURE: picture, SOUND: sound}
+    for kinds, end, needs, command in COMMANDS:
+        if about["model_type"] in kinds and about.get("architecture", "").endswith(end) and (reads or not needs):
+            return [given.get(part, part) for part in command]
+    return None
 
 
 def peak(arguments):
@@ -41,13 +48,12 @@ def peak(arguments):
 
 def check(program, place, picture, sound):
     about = json.loads(subprocess.run([program, "info", place, "--json"], stdout=subprocess.PIPE, check=True).stdout)
-    reads = any(os.path.exists(os.path.join(place, name)) for name in ("tokenizer.json", "vocab.json"))
-    command, good = command_of(about["model_type"], about.get("architecture", ""), reads, picture, sound), True
+    command, good = command_of(about, place, picture, sound), True
     if not command:
         return good
     for precision, each in (("f32", 4), ("auto", 2 if about["precision"] == "bf16" else 4)):
         weights = each * about["parameters"]
-        used = peak([program] + [place if part is None else part for part in command] + ["--precision", precision])
+        used = peak([program] + command + ["--precision", precision])
         fits = used is not None and used <= 1.2 * weights + ROOM
         print("%-32s %-5s weights %7.1f MB, allowed %7.1f, peak %s%s" % (os.path.basename(place), precision, weights / 1e6, (1.2 * weights + ROOM) / 1e6,
               "%7.1f" % (used / 1e6) if used else "none: it failed", "" if fits else "  TOO MUCH"), flush=True)

@@ -52,9 +52,9 @@ static sn_status open_sound(sn_pipeline *p) {
 
 /* What makes the model's pictures or sounds, where its directory says it. */
 static sn_status open_media(sn_pipeline *p, unsigned needs) {
-    static const char *const files[] = {"preprocessor_config.json", "processor_config.json", NULL};
-    bool there;
     if (needs & SN_NEED_SOUND && sn_pipeline_accepts(p, SN_IN_SOUND)) {
+        static const char *const files[] = {"preprocessor_config.json", "processor_config.json", NULL};
+        bool there;
         SN_TRY(has_one(p, files, &there));
         if (there) SN_TRY(open_sound(p));
     }

@@ -138,13 +138,12 @@ static sn_status build_steps(sn_program *p, const sn_compile_options *options, c
     return status;
 }
 
-/* The packed copy that a step reads of this matrix, where rows can be read out of it. */
+/* A step with a packed copy of this matrix, where rows can be read out of that. */
 static const sn_kernel_plan *packer_of(const sn_program *p, int32_t param, sn_shape shape, int *slot) {
     for (int32_t s = 0; s < p->n_steps; s++)
         for (int k = 0; k < p->steps[s].plan.n_in; k++) {
             const sn_step *step = &p->steps[s];
-            if (step->packed[k] < 0 || !step->plan.pack[k].read || !step->plan.pack[k].pack) continue;
-            if (p->places[step->in[k]].index != param || !sn_shape_equal(step->plan.in[k].shape, shape)) continue;
+            if (!step->plan.pack[k].read || p->places[step->in[k]].index != param || !sn_shape_equal(step->plan.in[k].shape, shape)) continue;
             *slot = k;
             return &step->plan;
         }

@@ -103,16 +103,20 @@ static void *resolve(const sn_runner *r, int32_t value) {
 
 void *sn_runner_output(const sn_runner *r, int i) { return resolve(r, r->program->root[r->program->outputs[i]]); }
 
+/* Is it this step that makes the copy of its input k, and is there none of this version yet? */
+static bool must_pack(const sn_runner *r, const sn_step *step, int k, uint64_t version) {
+    return step->packed[k] >= 0 && step->plan.pack[k].pack && r->packed[step->packed[k]]->version != version;
+}
+
 /* The largest copy that is still to be made: first, while the room for its source is not yet taken by others. */
 static bool next_to_pack(const sn_runner *r, uint64_t version, int32_t *step_out, int *k_out) {
     const sn_program *p = r->program;
     size_t most = 0;
     for (int32_t s = 0; s < p->n_steps; s++)
         for (int k = 0; k < p->steps[s].plan.n_in; k++) {
-            if (p->steps[s].packed[k] < 0) continue;
-            const sn_packed *packed = r->packed[p->steps[s].packed[k]];
-            if (packed->version == version || packed->bytes <= most || !p->steps[s].plan.pack[k].pack) continue;
-            most = packed->bytes;
+            size_t bytes = p->steps[s].plan.pack[k].bytes;
+            if (bytes <= most || !must_pack(r, &p->steps[s], k, version)) continue;
+            most = bytes;
             *step_out = s;
             *k_out = k;
         }
@@ -167,9 +171,8 @@ static sn_status pack_all(sn_runner *r) {
     for (int32_t s = 0; s < p->n_steps; s++) {
         const sn_step *step = &p->steps[s];
         for (int k = 0; k < step->plan.n_in; k++) {
-            if (step->packed[k] < 0) continue;
+            if (!must_pack(r, step, k, version)) continue;
             sn_packed *packed = r->packed[step->packed[k]];
-            if (packed->version == version || !step->plan.pack[k].pack) continue;
             SN_TRY(step->plan.pack[k].pack(step->plan.state, resolve(r, step->in[k]), packed->data));
             packed->version = version;
         }

@@ -4,12 +4,6 @@
 #include "params/params.h"
 #include "test.h"
 
-#ifdef SN_DNNL
-enum { BUILT = 1 };
-#else
-enum { BUILT = 0 }; /* nothing packs */
-#endif
-
 typedef struct made {
     sn_params *params;
     sn_program *program;
@@ -41,7 +35,7 @@ static void done(made *m) {
 
 enum { WORDS = 131, IDS = 5 };
 
-static bool shares(bool bf16) { return BUILT && sn_isa_detect() >= (bf16 ? SN_ISA_AVX512_BF16 : SN_ISA_AVX512); }
+static bool shares(bool bf16) { return TEST_DNNL && sn_isa_detect() >= (bf16 ? SN_ISA_AVX512_BF16 : SN_ISA_AVX512); }
 
 /* ids -> table's rows (output 0) -> logits by the table, turned (output 1) */
 static void tied(made *m, int64_t width, bool bf16) {

@@ -10,11 +10,7 @@
 #include "base/rng.h"
 #include "kernels/kernel.h"
 
-#ifdef SN_DNNL
-enum { THREADS = 2, BUILT = 1 };
-#else
-enum { THREADS = 2, BUILT = 0 };
-#endif
+enum { THREADS = 2 };
 
 /* One op on freshly filled or given buffers. */
 typedef struct bench {
@@ -137,7 +133,7 @@ static void check_parts(bench *b) {
 
 static void large_weights_go_in_parts(void **state) {
     (void)state;
-    for (int narrow = 0; BUILT && narrow <= has_bf16(); narrow++) {
+    for (int narrow = 0; TEST_DNNL && narrow <= has_bf16(); narrow++) {
         sn_dtype type = narrow ? SN_BF16 : SN_F32;
         bench b = {.op = SN_MATMUL, .attr.matmul = {.trans_b = 1}};
         give(&b, type, SN_SHAPE(3, 1001));
@@ -188,7 +184,7 @@ static void check_rows(sn_dtype type, int64_t rows, int64_t width) {
 static void rows_are_read_out_of_a_layout(void **state) {
     (void)state;
     static const int64_t sizes[] = {1, 7, 33, 64, 131};
-    for (int narrow = 0; BUILT && narrow <= has_bf16(); narrow++)
+    for (int narrow = 0; TEST_DNNL && narrow <= has_bf16(); narrow++)
         for (int i = 0; i < 5; i++)
             for (int k = 0; k < 5; k++) check_rows(narrow ? SN_BF16 : SN_F32, sizes[i], sizes[k]);
 }
@@ -604,7 +600,7 @@ static void every_allocation_may_fail(void **state) {
 }
 
 int main(void) {
-    if (!BUILT) {
+    if (!TEST_DNNL) {
         (void)puts("built without oneDNN: there is no such column of kernels");
         return 77; /* ctest says "Skipped" */
     }

@@ -10,11 +10,6 @@
 #include "params/weights.h"
 #include "test.h"
 
-#ifdef SN_DNNL
-enum { BUILT = 1 };
-#else
-enum { BUILT = 0 }; /* nothing packs */
-#endif
 enum { WORDS = 993, WIDTH = 64, HIDDEN = 128, ROWS = 1024 }; /* ROWS: WORDS padded to 64 */
 
 /* ids [rows] -> table -> norm -> square, square turned -> hidden, GELU -> back -> logits by the table, turned */
@@ -213,7 +208,7 @@ static void a_tied_table_is_read_where_it_is_packed(void **state) {
             run_ids(p, ids, 8, bf16, SN_USE_ALL, before);
             sn_params_replace(p, sn_params_find(p, "wte.weight"), sn_alloc(WORDS * WIDTH, sizeof(float))); /* against its rule: nobody should look there now */
             run_ids(p, ids, 8, bf16, SN_USE_ALL, after);
-            if (BUILT && sn_isa_detect() >= (bf16 ? SN_ISA_AVX512_BF16 : SN_ISA_AVX512)) assert_memory_equal(before, after, sizeof after);
+            if (TEST_DNNL && sn_isa_detect() >= (bf16 ? SN_ISA_AVX512_BF16 : SN_ISA_AVX512)) assert_memory_equal(before, after, sizeof after);
             sn_params_free(p);
         }
 }
