@@ -3,40 +3,61 @@
 
     check_memory.py SENSORIUM MODELS PICTURE SOUND [NAME...]
 
-MODELS: a directory made by full_models.py. Each model that has what its command needs runs once in f32 and once in `auto`."""
+MODELS: a directory made by full_models.py. Each model that has what a command needs runs it once in f32 and once in `auto`."""
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
+import tempfile
 
 ROOM = 64 << 20
 
 
 MODEL, PICTURE, SOUND, TEXT = "MODEL", "PICTURE", "SOUND", "a text of some words"
-EMBED_PICTURE = ["embed", MODEL, PICTURE]
-# model_types, how the architecture ends, whether a vocabulary is needed: what to ask of it. The first row that fits.
+TEXTS = "TEXTS"  # a file of many texts, of most words that the model knows
+EMBED_PICTURE, EMBED_TEXTS = ["embed", MODEL, PICTURE], ["embed", MODEL, "--items", TEXTS]
+# model_types, how the architecture ends, whether a vocabulary is needed: what to ask of it.
 COMMANDS = [
     (("vit", "deit", "dinov2", "resnet", "vgg"), "", False, EMBED_PICTURE),
     (("clip", "siglip", "chinese_clip"), "", False, EMBED_PICTURE + ["--kind", "image"]),
-    (("bert", "distilbert"), "", False, ["embed", MODEL, TEXT]),
-    (("gpt2",), "", False, ["generate", MODEL, TEXT, "--max-new-tokens", "600", "--sample", "--temperature", "3", "--top-k", "50000"]),
-    (("vision-encoder-decoder",), "", False, ["caption", MODEL, PICTURE, "--num-beams", "4", "--max-length", "16"]),
-    (("blip",), "QuestionAnswering", False, ["ask", MODEL, PICTURE, "what is it?"]),
-    (("blip",), "", False, ["caption", MODEL, PICTURE, "--num-beams", "4"]),
-    (("vilt",), "", False, ["ask", MODEL, PICTURE, "what is it?"]),
+    (("clip", "siglip", "chinese_clip"), "", True, EMBED_TEXTS + ["--kind", "text"]),
+    (("bert", "distilbert", "roberta", "xlm-roberta"), "", True, EMBED_TEXTS),
+    (("gpt2",), "", True, ["generate", MODEL, TEXT, "--max-new-tokens", "600", "--sample", "--temperature", "3", "--top-k", "50000"]),
+    (("vision-encoder-decoder",), "", True, ["caption", MODEL, PICTURE, "--num-beams", "4", "--max-length", "16"]),
+    (("blip",), "QuestionAnswering", True, ["ask", MODEL, PICTURE, "what is it?"]),
+    (("blip",), "ConditionalGeneration", True, ["caption", MODEL, PICTURE, "--num-beams", "4"]),
+    (("vilt",), "", True, ["ask", MODEL, PICTURE, "what is it?"]),
     (("whisper",), "", True, ["transcribe", MODEL, SOUND, "--language", "en"]),
     (("whisper",), "", False, ["embed", MODEL, SOUND]),
 ]
 
 
-def command_of(about, place, picture, sound):
-    reads = any(os.path.exists(os.path.join(place, name)) for name in ("tokenizer.json", "vocab.json"))
-    given = {MODEL: place, PICTURE: picture, SOUND: sound}
+def vocabulary(place):
+    """The words of a model; empty where it has none."""
+    def path(name):
+        return os.path.join(place, name)
+    if os.path.exists(path("tokenizer.json")):
+        words = json.load(open(path("tokenizer.json")))["model"]["vocab"]
+        return sorted(words) if isinstance(words, dict) else [word for word, _ in words]
+    if os.path.exists(path("vocab.json")):
+        return sorted(json.load(open(path("vocab.json"))))
+    return open(path("vocab.txt")).read().split("\n") if os.path.exists(path("vocab.txt")) else []
+
+
+def write_texts(words, path):
+    draw = random.Random(1)
+    with open(path, "w") as file:
+        for _ in range(len(words) // 16):
+            text = " ".join(draw.choice(words) for _ in range(16)).replace("\u0120", "").replace("\u2581", "").replace("</w>", "")
+            file.write(" ".join(text.split()) + "\n")
+
+
+def commands_of(about, words):
     for kinds, end, needs, command in COMMANDS:
-        if about["model_type"] in kinds and about.get("architecture", "").endswith(end) and (reads or not needs):
-            return [given.get(part, part) for part in command]
-    return None
+        if about["model_type"] in kinds and about.get("architecture", "").endswith(end) and (words or not needs):
+            yield command
 
 
 def peak(arguments):
@@ -46,26 +67,29 @@ def peak(arguments):
     return usage.ru_maxrss * 1024 if status == 0 else None
 
 
-def check(program, place, picture, sound):
+def check(program, place, picture, sound, texts):
     about = json.loads(subprocess.run([program, "info", place, "--json"], stdout=subprocess.PIPE, check=True).stdout)
-    command, good = command_of(about, place, picture, sound), True
-    if not command:
-        return good
-    for precision, each in (("f32", 4), ("auto", 2 if about["precision"] == "bf16" else 4)):
-        weights = each * about["parameters"]
-        used = peak([program] + command + ["--precision", precision])
-        fits = used is not None and used <= 1.2 * weights + ROOM
-        print("%-32s %-5s weights %7.1f MB, allowed %7.1f, peak %s%s" % (os.path.basename(place), precision, weights / 1e6, (1.2 * weights + ROOM) / 1e6,
-              "%7.1f" % (used / 1e6) if used else "none: it failed", "" if fits else "  TOO MUCH"), flush=True)
-        good = good and fits
+    words, good = vocabulary(place), True
+    write_texts(words, texts)
+    given = {MODEL: place, PICTURE: picture, SOUND: sound, TEXTS: texts}
+    for command in commands_of(about, words):
+        for precision, each in (("f32", 4), ("auto", 2 if about["precision"] == "bf16" else 4)):
+            weights = each * about["parameters"]
+            used = peak([program] + [given.get(part, part) for part in command] + ["--precision", precision])
+            fits = used is not None and used <= 1.2 * weights + ROOM
+            name = "%s %s%s" % (os.path.basename(place), command[0], " texts" if TEXTS in command else "")
+            print("%-42s %-5s weights %7.1f MB, allowed %7.1f, peak %s%s" % (name, precision, weights / 1e6, (1.2 * weights + ROOM) / 1e6,
+                  "%7.1f" % (used / 1e6) if used else "none: it failed", "" if fits else "  TOO MUCH"), flush=True)
+            good = good and fits
     return good
 
 
 def main():
     program, models, picture, sound, *names = sys.argv[1:]
+    with tempfile.NamedTemporaryFile(suffix=".txt") as texts:
+        results = [check(program, os.path.join(models, name), picture, sound, texts.name) for name in names or sorted(os.listdir(models))]
     # What this script itself has used must not count as its children's.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < ROOM >> 10
-    results = [check(program, os.path.join(models, name), picture, sound) for name in names or sorted(os.listdir(models))]
     sys.exit(not all(results))
 
 

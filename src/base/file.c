@@ -23,6 +23,7 @@ static sn_status open_regular(const char *path, int *fd, size_t *size) {
     struct stat st;
     if (fstat(*fd, &st) || !S_ISREG(st.st_mode)) {
         (void)close(*fd);
+        *fd = -1;
         (void)sn_fail(SN_ERR_IO, "%s: not a regular file", path);
         return sn_fail_at(path, 0, NULL);
     }
@@ -63,17 +64,46 @@ sn_status sn_file_read(const char *path, size_t most, sn_bytes *out) {
     return SN_OK;
 }
 
-sn_status sn_file_map(const char *path, sn_bytes *out) {
+sn_status sn_file_map_open(const char *path, sn_bytes *out, int *fd) {
     *out = (sn_bytes){0};
-    int fd;
     size_t size;
-    SN_TRY(open_regular(path, &fd, &size));
+    SN_TRY(open_regular(path, fd, &size));
     void *data = NULL;
-    if (size) data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    sn_status status = data == MAP_FAILED ? fail_path(path, "map") : SN_OK;
-    (void)close(fd);
-    if (status == SN_OK) *out = (sn_bytes){data, size, true};
+    if (size) data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, *fd, 0);
+    if (data != MAP_FAILED) {
+        *out = (sn_bytes){data, size, true};
+        return SN_OK;
+    }
+    sn_status status = fail_path(path, "map");
+    sn_file_close(*fd);
+    *fd = -1;
     return status;
+}
+
+void sn_file_close(int fd) {
+    if (fd >= 0) (void)close(fd);
+}
+
+sn_status sn_file_map(const char *path, sn_bytes *out) {
+    int fd;
+    SN_TRY(sn_file_map_open(path, out, &fd));
+    sn_file_close(fd);
+    return SN_OK;
+}
+
+sn_status sn_file_part_read(const sn_file_part *part, uint64_t from, size_t size, void *out) {
+    for (size_t done = 0; done < size;) {
+        ssize_t got = pread(part->fd, (char *)out + done, size - done, (off_t)(part->at + from + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_path(part->path, "read");
+        if (!got) {
+            (void)sn_fail(SN_ERR_IO, "%s: the file ends before byte %llu, which was there when it was opened", part->path,
+                          (unsigned long long)(part->at + from + size));
+            return sn_fail_at(part->path, 0, NULL);
+        }
+        done += (size_t)got;
+    }
+    return SN_OK;
 }
 
 void sn_bytes_free(sn_bytes *bytes) {

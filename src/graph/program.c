@@ -42,7 +42,7 @@ static unsigned unread_outputs(const sn_instr *instr, const bool *read) {
     return mask;
 }
 
-/* A table is read a row at a time: as it is stored, where kernels know that dtype (but see share_tables). */
+/* A table is read a row at a time: as it is stored, where kernels know that dtype (but see place_tables). */
 static sn_dtype table_dtype(const sn_params *params, int index) {
     sn_dtype stored = sn_params_stored(params, index);
     return stored == SN_BF16 || stored == SN_F16 ? stored : SN_F32;
@@ -143,7 +143,7 @@ static const sn_kernel_plan *packer_of(const sn_program *p, int32_t param, sn_sh
     for (int32_t s = 0; s < p->n_steps; s++)
         for (int k = 0; k < p->steps[s].plan.n_in; k++) {
             const sn_step *step = &p->steps[s];
-            if (!step->plan.pack[k].read || p->places[step->in[k]].index != param || !sn_shape_equal(step->plan.in[k].shape, shape)) continue;
+            if (!step->plan.pack[k].bytes || !step->plan.pack[k].read || p->places[step->in[k]].index != param || !sn_shape_equal(step->plan.in[k].shape, shape)) continue;
             *slot = k;
             return &step->plan;
         }
@@ -153,17 +153,24 @@ static const sn_kernel_plan *packer_of(const sn_program *p, int32_t param, sn_sh
 /* A table that a product packs too (the words of a model that writes) lies in memory once: its rows are read from there,
  * rounded to bf16 where the product is in bf16. Stores with masters do the same, though they need not, so that a model gives
  * the same numbers wherever its parameters lie. */
-static void share_tables(sn_program *p) {
+static bool share_table(sn_program *p, sn_step *step) {
+    int k;
+    sn_kernel_plan *plan = &step->plan;
+    const sn_kernel_plan *other = packer_of(p, p->places[step->in[0]].index, plan->in[0].shape, &k);
+    if (!other) return false;
+    plan->pack[0] = (sn_pack){.bytes = other->pack[k].bytes, .key = other->pack[k].key, .read = other->pack[k].read};
+    plan->in[0].dtype = other->in[k].dtype;
+    step->packed[0] = p->n_packed++;
+    return true;
+}
+
+/* Where the rows of tables come from: a packed copy, else what a store without masters borrows. */
+static void place_tables(sn_program *p) {
     for (int32_t s = 0; s < p->n_steps; s++) {
         sn_step *step = &p->steps[s];
-        sn_kernel_plan *plan = &step->plan;
-        if (!(plan->reads_packed & 1u) || p->places[step->in[0]].where != SN_IN_PARAM) continue;
-        int k;
-        const sn_kernel_plan *other = packer_of(p, p->places[step->in[0]].index, plan->in[0].shape, &k);
-        if (!other) continue;
-        plan->pack[0] = (sn_pack){.bytes = other->pack[k].bytes, .key = other->pack[k].key, .read = other->pack[k].read};
-        plan->in[0].dtype = other->in[k].dtype;
-        step->packed[0] = p->n_packed++;
+        if (!(step->plan.reads_packed & 1u)) continue;
+        if (p->places[step->in[0]].where == SN_IN_PARAM && share_table(p, step)) continue;
+        if (step->fixed[0] >= 0) step->plan.pack[0].read = sn_row_read;
     }
 }
 
@@ -200,7 +207,7 @@ sn_status sn_program_compile(sn_graph *g, const sn_compile_options *options, int
     if (status == SN_OK) status = run_passes(&p->graph, options, n_outputs, kept);
     if (status == SN_OK) status = allocate(p, n_outputs, kept);
     if (status == SN_OK) status = build_steps(p, options, kept, n_first);
-    if (status == SN_OK) share_tables(p);
+    if (status == SN_OK) place_tables(p);
     if (status == SN_OK) status = sn_arena_plan(p);
     sn_free(kept);
     if (status == SN_OK) *out = p;

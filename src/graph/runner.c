@@ -14,7 +14,8 @@ struct sn_runner {
     void **outputs;      /* bound from outside, or NULL */
     void **values;       /* resolved pointers, per value */
     sn_packed **packed;  /* by step->packed[k] */
-    const void **fixed;  /* by step->fixed[k]: parameters of a store that borrows */
+    const void **fixed;  /* by step->fixed[k]: parameters of a store that borrows, or their rows */
+    sn_row_source *rows;       /* by step->fixed[k] */
     double *seconds;     /* per step, when profiled */
     int64_t runs;
 };
@@ -39,8 +40,12 @@ static sn_status find_fixed(sn_runner *r) {
     for (int32_t s = 0; s < p->n_steps; s++) {
         const sn_step *step = &p->steps[s];
         for (int k = 0; k < step->plan.n_in; k++) {
-            if (step->fixed[k] < 0 || step->packed[k] >= 0) continue;
-            SN_TRY(sn_params_plain(r->params, p->places[step->in[k]].index, step->plan.in[k].dtype, &r->fixed[step->fixed[k]]));
+            int32_t at = step->fixed[k], param = p->places[step->in[k]].index;
+            if (at < 0 || step->packed[k] >= 0) continue;
+            sn_dtype dtype = step->plan.in[k].dtype;
+            r->fixed[at] = &r->rows[at];
+            SN_TRY(step->plan.pack[k].read ? sn_params_rows(r->params, param, dtype, &r->rows[at])
+                                           : sn_params_plain(r->params, param, dtype, &r->fixed[at]));
         }
     }
     return SN_OK;
@@ -58,7 +63,8 @@ sn_status sn_runner_create(const sn_program *p, sn_params *params, sn_runner **o
     r->values = sn_alloc(p->graph->n_values, sizeof *r->values);
     r->packed = sn_alloc((size_t)p->n_packed, sizeof *r->packed);
     r->fixed = sn_alloc((size_t)p->n_fixed, sizeof *r->fixed);
-    sn_status status = r->inputs && r->outputs && r->values && r->packed && r->fixed ? SN_OK : SN_ERR_MEMORY;
+    r->rows = sn_alloc((size_t)p->n_fixed, sizeof *r->rows);
+    sn_status status = r->inputs && r->outputs && r->values && r->packed && r->fixed && r->rows ? SN_OK : SN_ERR_MEMORY;
     uint16_t *shadow;
     if (status == SN_OK && p->shadow) status = sn_params_shadow(params, &shadow);
     if (status == SN_OK) status = find_packed(r);
@@ -76,6 +82,7 @@ void sn_runner_free(sn_runner *r) {
     sn_free(r->values);
     sn_free(r->packed);
     sn_free(r->fixed);
+    sn_free(r->rows);
     sn_free(r->seconds);
     sn_free(r);
 }

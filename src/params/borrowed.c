@@ -4,6 +4,7 @@
  *     -> itself                where a program wants this dtype, row-major, its bytes are aligned, and it is not small
  *     -> slot (dtype)          a plain copy: biases, say
  *     -> slot (layout)         packed by a kernel from a source that lasts a moment; then the file's pages go
+ *     -> rows                  of a large table: read from the open file as they are asked for
  *
  * Copies never go stale: nothing changes these weights. */
 #include <stdatomic.h>
@@ -51,11 +52,10 @@ void sn_params_replace(sn_params *p, int i, float *numbers) {
 
 sn_stretch sn_params_all(const sn_params *p, int i) { return (sn_stretch){0, p->entries[i].count}; }
 
-void sn_params_keep(sn_params *p, void *owner, sn_release_fn *release, sn_forget_fn *forget) {
-    if (p->release_owner) p->release_owner(p->owner);
+void sn_params_keep(sn_params *p, void *owner, const sn_lender *lender) {
+    if (p->lender) p->lender->release(p->owner);
     p->owner = owner;
-    p->release_owner = release;
-    p->forget = forget;
+    p->lender = lender;
 }
 
 sn_dtype sn_params_stored(const sn_params *p, int i) {
@@ -157,7 +157,29 @@ sn_status sn_params_source(sn_params *p, int i, sn_stretch part, sn_dtype dtype,
 void sn_params_give_back(const sn_params *p, int i, sn_stretch part) {
     const sn_entry *e = &p->entries[i];
     size_t each = sn_dtype_size(e->view.type.dtype);
-    if (p->forget) p->forget(p->owner, (const char *)e->view.data + part.first * each, part.count * each);
+    if (p->lender) p->lender->forget(p->owner, (const char *)e->view.data + part.first * each, part.count * each);
+}
+
+/* ---- rows ---- */
+
+/* A smaller table stays where it is mapped: all of it is soon read (positions, say), and a call for each row would cost more. */
+enum { LARGE_TABLE = 4 << 20 }; /* bytes */
+
+sn_status sn_params_rows(sn_params *p, int i, sn_dtype dtype, sn_row_source *out) {
+    *out = (sn_row_source){0};
+    SN_TRY(check(p, i, dtype));
+    const sn_entry *e = &p->entries[i];
+    bool stored = !e->scale && !e->own && e->view.type.dtype == dtype;
+    if (stored && e->view.bytes >= LARGE_TABLE && p->lender && p->lender->file_part(p->owner, e->view.data, &out->part)) return SN_OK;
+    return sn_params_plain(p, i, dtype, &out->data);
+}
+
+sn_status sn_row_read(sn_type matrix, const void *rows, int64_t row, int64_t from, int n, void *out) {
+    const sn_row_source *r = rows;
+    size_t each = sn_dtype_size(matrix.dtype), first = (size_t)(row * matrix.shape.dim[1] + from) * each;
+    if (!r->data) return sn_file_part_read(&r->part, first, (size_t)n * each, out);
+    memcpy(out, (const char *)r->data + first, (size_t)n * each);
+    return SN_OK;
 }
 
 size_t sn_params_bytes(sn_params *p) {

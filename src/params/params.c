@@ -34,7 +34,7 @@ void sn_params_free(sn_params *p) {
     sn_pages_free(p->flat, p->total * sizeof *p->flat);
     sn_pages_free(p->gradients, p->total * sizeof *p->gradients);
     sn_pages_free(p->shadow, p->total * sizeof *p->shadow);
-    if (p->release_owner) p->release_owner(p->owner);
+    if (p->lender) p->lender->release(p->owner);
     (void)pthread_mutex_destroy(&p->lock);
     sn_free(p);
 }

@@ -13,7 +13,7 @@
  * lock while it brings its copies up to date. */
 #ifndef SN_PARAMS_H
 #define SN_PARAMS_H
-#include "base/text.h"
+#include "base/file.h"
 #include "params/view.h"
 
 typedef enum sn_init_kind { SN_INIT_ZEROS, SN_INIT_ONES, SN_INIT_UNIFORM, SN_INIT_NORMAL } sn_init_kind;
@@ -79,15 +79,26 @@ sn_status sn_params_seal_for_inference(sn_params *p);
 bool sn_params_borrows(const sn_params *p);
 /* Entry i's numbers are those of the view (a float dtype, the entry's shape), whose bytes must stay as long as the store. */
 sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view);
-/* The store frees `owner` (of what it borrows) when it is freed itself, and tells it which bytes it may forget meanwhile,
- * since they were copied; they must come back where they are read again. */
-typedef void sn_release_fn(void *owner);
-typedef void sn_forget_fn(void *owner, const void *bytes, size_t size);
-void sn_params_keep(sn_params *p, void *owner, sn_release_fn *release, sn_forget_fn *forget);
+/* What the owner of borrowed bytes does for the store. */
+typedef struct sn_lender {
+    void (*release)(void *owner); /* with the store */
+    void (*forget)(void *owner, const void *bytes, size_t size); /* these were copied; they must come back where they are read again */
+    bool (*file_part)(void *owner, const void *bytes, sn_file_part *out); /* where they lie in an open file; false where they do not */
+} sn_lender;
+void sn_params_keep(sn_params *p, void *owner, const sn_lender *lender);
 sn_dtype sn_params_stored(const sn_params *p, int i); /* the dtype of what is borrowed; F32 else */
 /* Entry i row-major in F32, BF16 or F16: the borrowed bytes where they are just that and not small, else a copy that the store
  * keeps. */
 sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out);
+/* Entry i, a matrix, for who wants a few of its rows at a time. Rows of a large one are read from the open file, if there is
+ * one: where it is mapped, 64 KB to 2 MB would stay in memory around each. Else as sn_params_plain. */
+typedef struct sn_row_source {
+    const void *data; /* NULL: in the file */
+    sn_file_part part;
+} sn_row_source;
+sn_status sn_params_rows(sn_params *p, int i, sn_dtype dtype, sn_row_source *out);
+/* out[k] = element (row, from + k) of `matrix`, in its dtype; `rows` is an sn_row_source. Any thread. */
+sn_status sn_row_read(sn_type matrix, const void *rows, int64_t row, int64_t from, int n, void *out);
 /* What is borrowed, changed before anything was copied. Row k of the first axis counts times scale[k]; entry i's numbers are
  * `numbers` instead. Both come from sn_alloc and are the store's afterwards. */
 void sn_params_scale_rows(sn_params *p, int i, double *scale);

@@ -28,9 +28,8 @@ struct sn_params {
     sn_entry *entries;
     size_t count, capacity, total;
     bool sealed, shadow_stale, borrows;
-    void *owner; /* of what is borrowed */
-    sn_release_fn *release_owner;
-    sn_forget_fn *forget;
+    void *owner; /* of what is borrowed; it does what `lender` says, NULL: there is none */
+    const sn_lender *lender;
     float *flat, *gradients;
     uint16_t *shadow;
     uint64_t version;

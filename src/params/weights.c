@@ -209,9 +209,6 @@ sn_status sn_params_check(const sn_params *p, const sn_weights *file, const char
     return status;
 }
 
-static void release_weights(void *weights) { sn_weights_free(weights); }
-static void forget_weights(void *weights, const void *bytes, size_t size) { sn_weights_forget(weights, bytes, size); }
-
 /* Everything is checked before anything is changed. */
 sn_status sn_params_load_but(sn_params *p, const sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context) {
     if (!sn_params_sealed(p)) SN_FAIL(SN_ERR_STATE, "weights loaded before the parameter store is sealed");
@@ -226,13 +223,18 @@ sn_status sn_params_load_but(sn_params *p, const sn_weights *file, const char *p
     return status;
 }
 
+static void release_weights(void *weights) { sn_weights_free(weights); }
+static void forget_weights(void *weights, const void *bytes, size_t size) { sn_weights_forget(weights, bytes, size); }
+static bool part_of_file(void *weights, const void *bytes, sn_file_part *out) { return sn_weights_file_part(weights, bytes, out); }
+static const sn_lender weights_lender = {release_weights, forget_weights, part_of_file};
+
 sn_status sn_params_borrow_all(sn_params *p, sn_weights *file, const char *prefix, sn_ignored_fn *ignored, void *context) {
     const sn_tensor_view **views = sn_alloc((size_t)sn_params_count(p), sizeof *views);
     if (!views) return SN_ERR_MEMORY;
     sn_status status = find_all(p, file, prefix ? prefix : "", ignored, context, views);
     for (int i = 0; status == SN_OK && i < sn_params_count(p); i++)
         status = sn_params_borrow(p, i, views[i]);
-    if (status == SN_OK) sn_params_keep(p, file, release_weights, forget_weights);
+    if (status == SN_OK) sn_params_keep(p, file, &weights_lender);
     sn_free(views);
     return status;
 }

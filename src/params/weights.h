@@ -23,6 +23,9 @@ const sn_tensor_view *sn_weights_find(const sn_weights *w, const char *name);  /
 const char *sn_weights_metadata(const sn_weights *w, const char *key);         /* of safetensors; NULL */
 /* These bytes of a mapped file go from memory (sn_bytes_forget). Any thread may read them meanwhile. */
 void sn_weights_forget(const sn_weights *w, const void *bytes, size_t size);
+/* Where these bytes of a mapped file lie in it, for who reads a little of them at a time. False where they lie elsewhere, or
+ * where the file is one of too many to stay open. The answer holds as long as the object. */
+bool sn_weights_file_part(const sn_weights *w, const void *bytes, sn_file_part *out);
 /* Is this the name of a file of weights (shards and indices too)? */
 bool sn_weights_is_name(const char *name);
 

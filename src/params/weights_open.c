@@ -5,12 +5,13 @@
 #include "params/safetensors.h"
 #include "params/torch_file.h"
 
-enum { SHARDS_MOST = 10000 };
+enum { SHARDS_MOST = 10000, OPEN_MOST = 64 }; /* a process may have 1,024 files open, usually */
 
 /* ---- formats: one row each ---- */
 
 typedef struct opened {
     sn_bytes map, lent; /* one of them */
+    int fd;             /* of what is mapped, or -1 */
     const struct format *format;
     void *file;
     char *path;
@@ -98,17 +99,18 @@ static sn_status parse(opened *part) {
 static void close_part(opened *part) {
     if (part->file) part->format->free(part->file);
     sn_bytes_free(&part->map);
+    sn_file_close(part->fd);
     sn_free(part->path);
 }
 
 /* Takes `path`; the file's content, where `bytes` does not give it. */
 static sn_status add_part(sn_weights *w, char *path, const sn_bytes *bytes) {
-    opened part = {.path = path};
+    opened part = {.path = path, .fd = -1};
     opened *parts = path ? sn_grow(w->parts, w->count, &w->capacity, sizeof *parts) : NULL;
     sn_status status = parts ? SN_OK : SN_ERR_MEMORY;
     if (parts) w->parts = parts;
     if (bytes) part.lent = *bytes;
-    else if (status == SN_OK) status = sn_file_map(path, &part.map);
+    else if (status == SN_OK) status = w->count < OPEN_MOST ? sn_file_map_open(path, &part.map, &part.fd) : sn_file_map(path, &part.map);
     if (status == SN_OK) status = parse(&part);
     const sn_views *views = status == SN_OK ? part.format->views(part.file) : NULL;
     for (size_t i = 0; status == SN_OK && i < views->count; i++) status = sn_views_add(&w->views, views->items[i]);
@@ -254,4 +256,15 @@ bool sn_weights_is_name(const char *name) {
 
 void sn_weights_forget(const sn_weights *w, const void *bytes, size_t size) {
     for (size_t i = 0; i < w->count; i++) sn_bytes_forget(&w->parts[i].map, bytes, size);
+}
+
+bool sn_weights_file_part(const sn_weights *w, const void *bytes, sn_file_part *out) {
+    for (size_t i = 0; i < w->count; i++) {
+        const opened *part = &w->parts[i];
+        uintptr_t start = (uintptr_t)part->map.data, at = (uintptr_t)bytes;
+        if (part->fd < 0 || at < start || at >= start + part->map.size) continue;
+        *out = (sn_file_part){part->fd, at - start, part->path};
+        return true;
+    }
+    return false;
 }

@@ -1,5 +1,7 @@
-/* embed.c: EMBED (rows of a table by id; the table may be the packed copy of a product) and
+/* embed.c: EMBED (rows of a table by id; the table may be the packed copy of a product, or lie in a file) and
  * EMBED_BWD (their gradient, summed in the order of the rows). */
+#include <stdatomic.h>
+
 #include "kernels/ref/ref.h"
 
 typedef struct job {
@@ -7,6 +9,7 @@ typedef struct job {
     const sn_kernel_args *args;
     const int32_t *ids;
     int64_t count, width, rows, per;
+    atomic_bool failed;
 } job;
 
 static sn_status check_ids(const int32_t *ids, int64_t count, int64_t rows) {
@@ -17,42 +20,48 @@ static sn_status check_ids(const int32_t *ids, int64_t count, int64_t rows) {
     return SN_OK;
 }
 
-static void embed_chunk(void *context, int64_t chunk) {
-    const job *j = context;
+static sn_status part_of_row(const job *j, int64_t row, int64_t at, int n, void *out) {
+    sn_type table = j->plan->in[0];
+    if (j->plan->pack[0].read) return j->plan->pack[0].read(table, j->args->in[0], row, at, n, out);
+    size_t each = sn_dtype_size(table.dtype);
+    memcpy(out, (const char *)j->args->in[0] + (size_t)(row * j->width + at) * each, (size_t)n * each);
+    return SN_OK;
+}
+
+/* Word i. */
+static sn_status embed_one(const job *j, int64_t i) {
     sn_type from = j->plan->in[0], to = j->plan->out[0];
-    const sn_pack *pack = &j->plan->pack[0];
-    int64_t end = sn_min64((chunk + 1) * j->per, j->count);
-    size_t bytes = (size_t)j->width * sn_dtype_size(to.dtype);
     float buffer[SN_BLOCK];
     union { float f32[SN_BLOCK]; uint16_t bf16[SN_BLOCK]; } piece;
-    for (int64_t i = chunk * j->per; i < end; i++) {
-        if (from.dtype == to.dtype && !pack->read) {
-            memcpy((char *)j->args->out[0] + (size_t)i * bytes, (const char *)j->args->in[0] + (size_t)j->ids[i] * bytes,
-                   bytes);
-            continue;
-        }
-        for (int64_t at = 0; at < j->width; at += SN_BLOCK) {
-            int n = sn_block_size(j->width - at);
-            const void *table = j->args->in[0];
-            int64_t first = j->ids[i] * j->width + at;
-            if (pack->read) {
-                pack->read(from, table, j->ids[i], at, n, &piece);
-                table = &piece;
-                first = 0;
-            }
-            sn_block_put(to, j->args->out[0], i * j->width + at, n, sn_block_in(from, table, first, n, buffer));
-        }
+    if (from.dtype == to.dtype)
+        return part_of_row(j, j->ids[i], 0, (int)j->width, (char *)j->args->out[0] + (size_t)(i * j->width) * sn_dtype_size(to.dtype));
+    for (int64_t at = 0; at < j->width; at += SN_BLOCK) {
+        int n = sn_block_size(j->width - at);
+        SN_TRY(part_of_row(j, j->ids[i], at, n, &piece));
+        sn_block_put(to, j->args->out[0], i * j->width + at, n, sn_block_in(from, &piece, 0, n, buffer));
     }
+    return SN_OK;
+}
+
+static sn_status embed_words(const job *j, int64_t from, int64_t end) {
+    for (int64_t i = from; i < end; i++) SN_TRY(embed_one(j, i));
+    return SN_OK;
+}
+
+static void embed_chunk(void *context, int64_t chunk) {
+    job *j = context;
+    if (embed_words(j, chunk * j->per, sn_min64((chunk + 1) * j->per, j->count)) != SN_OK) atomic_store(&j->failed, true);
 }
 
 static sn_status run_embed(const sn_kernel_plan *plan, const sn_kernel_args *args) {
-    job j = {plan, args, args->in[1], sn_shape_count(plan->in[1].shape), sn_last(plan->in[0].shape),
-             plan->in[0].shape.dim[0], 0};
+    job j = {.plan = plan, .args = args, .ids = args->in[1], .count = sn_shape_count(plan->in[1].shape),
+             .width = sn_last(plan->in[0].shape), .rows = plan->in[0].shape.dim[0]};
     SN_TRY(check_ids(j.ids, j.count, j.rows));
     j.per = sn_max64(1, SN_CHUNK / sn_max64(1, j.width));
     sn_parallel(plan->threads, sn_pieces(j.count, j.per), embed_chunk, &j);
-    return SN_OK;
+    return atomic_load(&j.failed) ? embed_words(&j, 0, j.count) : SN_OK; /* whose error is this thread's */
 }
+
 /* The table in any float dtype that is stored. */
 static bool accepts(const sn_kernel_request *r) {
     sn_dtype table = r->in[0].dtype, y = r->out[0].dtype;
@@ -87,8 +96,8 @@ static bool accepts_bwd(const sn_kernel_request *r) { return r->out[0].dtype == 
 
 static sn_status run_embed_bwd(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     enum { RANGES = 16 };
-    job j = {plan, args, args->in[0], sn_shape_count(plan->in[0].shape), sn_last(plan->out[0].shape),
-             plan->out[0].shape.dim[0], 0};
+    job j = {.plan = plan, .args = args, .ids = args->in[0], .count = sn_shape_count(plan->in[0].shape),
+             .width = sn_last(plan->out[0].shape), .rows = plan->out[0].shape.dim[0]};
     SN_TRY(check_ids(j.ids, j.count, j.rows));
     j.per = sn_max64(1, sn_pieces(j.rows, RANGES));
     sn_parallel(plan->threads, sn_pieces(j.rows, j.per), embed_bwd_chunk, &j);

@@ -1,0 +1,225 @@
+/* test_rows.c: the rows of a large table that no product packs are read from its file, in whatever dtype it is stored; what
+ * is small, changed or of a file that could not stay open is read where it lies, with the same numbers. */
+#include <unistd.h>
+
+#include "base/parallel.h"
+#include "graph/program.h"
+#include "params/safetensors.h"
+#include "params/weights.h"
+#include "test.h"
+
+enum { WORDS = 4201, WIDTH = 515, FEW = 100, IDS = 200 }; /* WORDS * WIDTH is just large in two bytes each; several chunks of words */
+static const sn_dtype dtypes[] = {SN_F32, SN_BF16, SN_F16};
+static char folder[] = "/tmp/sn-rows-XXXXXX";
+static float *table;
+static int32_t ids[IDS];
+
+static float rounded(float x, sn_dtype dtype) {
+    return dtype == SN_BF16 ? sn_from_bf16(sn_to_bf16(x)) : dtype == SN_F16 ? sn_from_f16(sn_to_f16(x)) : x;
+}
+
+static char *file_of(sn_dtype dtype) {
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s.safetensors", sn_dtype_name(dtype));
+    return sn_path_join(folder, name);
+}
+
+static void write_table(const char *path, sn_dtype dtype) {
+    sn_tensor_view views[] = {{"few", {SN_SHAPE(FEW, WIDTH), SN_F32}, table, FEW * WIDTH * sizeof *table},
+                              {"many", {SN_SHAPE(WORDS, WIDTH), SN_F32}, table, WORDS * WIDTH * sizeof *table}};
+    assert_ok(sn_safetensors_write_as(path, views, (sn_dtype[]){dtype, dtype}, 2, NULL, NULL));
+}
+
+static int begin(void **state) {
+    (void)state;
+    table = sn_alloc(WORDS * WIDTH, sizeof *table);
+    if (!table || !mkdtemp(folder) || sn_threads_enter(2) != SN_OK) return -1;
+    for (int i = 0; i < WORDS * WIDTH; i++) table[i] = (float)(i % 9973) / 4096 - 1; /* more digits than two bytes hold */
+    for (int i = 0; i < IDS; i++) ids[i] = (i * 37 + 11) % FEW;
+    for (int i = 0; i < IDS; i += 2) ids[i] = WORDS - 1 - (i * 41) % WORDS;
+    for (int d = 0; d < 3; d++) {
+        char *path = file_of(dtypes[d]);
+        write_table(path, dtypes[d]);
+        sn_free(path);
+    }
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    sn_free(table);
+    return sn_remove_tree(folder) == SN_OK ? 0 : -1;
+}
+
+static sn_params *declared(void) {
+    sn_params *p;
+    int i;
+    assert_ok(sn_params_create(&p));
+    assert_ok(sn_params_declare(p, "few", SN_SHAPE(FEW, WIDTH), (sn_init){0}, &i));
+    assert_ok(sn_params_declare(p, "many", SN_SHAPE(WORDS, WIDTH), (sn_init){0}, &i));
+    assert_ok(sn_params_seal_for_inference(p));
+    return p;
+}
+
+static sn_params *lent(sn_weights *w) {
+    sn_params *p = declared();
+    assert_ok(sn_params_borrow_all(p, w, "", NULL, NULL));
+    return p;
+}
+
+static sn_params *opened(const char *path) {
+    sn_weights *w;
+    assert_ok(sn_weights_open(path, &w));
+    return lent(w);
+}
+
+static bool from_file(sn_params *p, const char *name, sn_dtype dtype) {
+    sn_row_source rows;
+    assert_ok(sn_params_rows(p, sn_params_find(p, name), dtype, &rows));
+    return !rows.data;
+}
+
+/* rows [IDS, WIDTH] of "many". */
+static sn_status look_up(sn_params *p, bool bf16, float *rows) {
+    sn_graph *g;
+    sn_program *program;
+    sn_runner *runner;
+    assert_ok(sn_graph_create(p, false, &g));
+    sn_node x = sn_emit(g, SN_EMBED, (sn_node[]){sn_param(g, "many", SN_SHAPE(WORDS, WIDTH), (sn_init){0}), sn_input(g, SN_I32, SN_SHAPE(IDS))}, 2, NULL);
+    sn_compile_options o = {.threads = 2, .isa = sn_isa_detect(), .backends = SN_USE_ALL, .bf16 = bf16, .inference = true};
+    assert_ok(sn_program_compile(g, &o, 1, &x, 1, &program));
+    assert_ok(sn_runner_create(program, p, &runner));
+    size_t bytes = sn_program_bytes(program);
+    void *arena = sn_pages(bytes);
+    sn_runner_lend(runner, arena);
+    sn_runner_bind_input(runner, 0, ids);
+    sn_status status = sn_runner_run(runner, SN_RUN_ALL, &(sn_run_info){0, 0});
+    if (status == SN_OK) memcpy(rows, sn_runner_output(runner, 0), IDS * WIDTH * sizeof *rows);
+    sn_runner_free(runner);
+    sn_program_free(program);
+    sn_pages_free(arena, bytes);
+    return status;
+}
+
+static void check_all(sn_params *p, sn_dtype dtype, float scale) {
+    static float rows[IDS * WIDTH];
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        assert_ok(look_up(p, bf16, rows));
+        for (int i = 0; i < IDS; i++)
+            for (int k = 0; k < WIDTH; k++) {
+                float want = rounded(table[ids[i] * WIDTH + k], dtype) * scale;
+                float got = rows[i * WIDTH + k];
+                assert_true(got == want || (bf16 && got == rounded(want, SN_BF16)));
+            }
+    }
+}
+
+static void rows_come_from_the_file(void **state) {
+    (void)state;
+    for (int d = 0; d < 3; d++) {
+        char *path = file_of(dtypes[d]);
+        sn_params *p = opened(path);
+        assert_true(from_file(p, "many", dtypes[d]));
+        assert_false(from_file(p, "few", dtypes[d]));
+        assert_false(from_file(p, "many", dtypes[(d + 1) % 3])); /* another dtype: a copy */
+        check_all(p, dtypes[d], 1);
+        sn_params_free(p);
+        sn_free(path);
+    }
+}
+
+static void what_was_changed_is_not_read_from_the_file(void **state) {
+    (void)state;
+    char *path = file_of(SN_F32);
+    sn_params *p = opened(path);
+    int many = sn_params_find(p, "many");
+    double *scale = sn_alloc(WORDS, sizeof *scale);
+    for (int i = 0; i < WORDS; i++) scale[i] = 0.5;
+    sn_params_scale_rows(p, many, scale);
+    assert_false(from_file(p, "many", SN_F32));
+    check_all(p, SN_F32, 0.5f);
+    sn_params_free(p);
+
+    p = opened(path);
+    float *numbers = sn_alloc(WORDS * WIDTH, sizeof *numbers);
+    for (int i = 0; i < WORDS * WIDTH; i++) numbers[i] = 4 * table[i];
+    sn_params_replace(p, many, numbers);
+    assert_false(from_file(p, "many", SN_F32));
+    check_all(p, SN_F32, 4);
+    sn_params_free(p);
+    sn_free(path);
+}
+
+/* Content that somebody else holds in memory is in no file. */
+static void lent_memory_is_read_in_its_place(void **state) {
+    (void)state;
+    char *path = file_of(SN_F32);
+    sn_bytes bytes;
+    sn_weights *w;
+    assert_ok(sn_file_read(path, SIZE_MAX, &bytes));
+    assert_ok(sn_weights_parse("lent", bytes.data, bytes.size, &w));
+    sn_params *p = lent(w);
+    assert_false(from_file(p, "many", SN_F32));
+    check_all(p, SN_F32, 1);
+    sn_params_free(p);
+    sn_bytes_free(&bytes);
+    sn_free(path);
+}
+
+static bool any(void *context, const char *name) {
+    (void)context, (void)name;
+    return true;
+}
+
+/* More shards than stay open: those after them are mapped alone. */
+static void shards_beyond_the_most_are_read_in_their_place(void **state) {
+    (void)state;
+    enum { SHARDS = 70 };
+    for (int last = 0; last < 2; last++) { /* the large table: in the first, in the last */
+        char *path = sn_path_join(folder, "many.index.json"), name[64];
+        sn_buf index = {0};
+        for (int s = 0; s < SHARDS; s++) {
+            (void)snprintf(name, sizeof name, "%03d.safetensors", s);
+            const char *tensor = s == (last ? SHARDS - 1 : 0) ? "many" : s == SHARDS / 2 ? "few" : name;
+            int64_t words = !strcmp(tensor, "many") ? WORDS : FEW;
+            sn_tensor_view view = {tensor, {SN_SHAPE(words, WIDTH), SN_F32}, table, (size_t)(words * WIDTH) * sizeof *table};
+            sn_buf_printf(&index, "%s\"%s\": \"%s\"", s ? ", " : "{\"weight_map\": {", tensor, name);
+            char *shard = sn_path_join(folder, name);
+            assert_ok(sn_safetensors_write_as(shard, &view, (sn_dtype[]){SN_F32}, 1, NULL, NULL));
+            sn_free(shard);
+        }
+        sn_buf_printf(&index, "}}");
+        assert_ok(sn_file_write(path, index.data, index.size));
+        sn_weights *w;
+        assert_ok(sn_weights_open(path, &w));
+        sn_params *p = declared();
+        assert_ok(sn_params_borrow_all(p, w, "", any, NULL));
+        assert_true(from_file(p, "many", SN_F32) == !last);
+        check_all(p, SN_F32, 1);
+        sn_params_free(p);
+        sn_buf_free(&index);
+        sn_free(path);
+    }
+}
+
+/* A file that somebody shortens meanwhile: an error that names it, where reading its mapping would end the process. */
+static void a_file_cut_short_is_an_error(void **state) {
+    (void)state;
+    static float rows[IDS * WIDTH];
+    char *path = sn_path_join(folder, "cut.safetensors");
+    write_table(path, SN_F32);
+    sn_params *p = opened(path);
+    check_all(p, SN_F32, 1);
+    assert_int_equal(truncate(path, WORDS * WIDTH * 2), 0);
+    assert_fails(look_up(p, false, rows), SN_ERR_IO, "cut.safetensors: the file ends before byte");
+    sn_params_free(p);
+    sn_free(path);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_come_from_the_file), cmocka_unit_test(what_was_changed_is_not_read_from_the_file),
+        cmocka_unit_test(lent_memory_is_read_in_its_place), cmocka_unit_test(shards_beyond_the_most_are_read_in_their_place),
+        cmocka_unit_test(a_file_cut_short_is_an_error)};
+    return cmocka_run_group_tests(tests, begin, end);
+}
