@@ -143,7 +143,9 @@ static const sn_kernel_plan *packer_of(const sn_program *p, int32_t param, sn_sh
     for (int32_t s = 0; s < p->n_steps; s++)
         for (int k = 0; k < p->steps[s].plan.n_in; k++) {
             const sn_step *step = &p->steps[s];
-            if (!step->plan.pack[k].bytes || !step->plan.pack[k].read || p->places[step->in[k]].index != param || !sn_shape_equal(step->plan.in[k].shape, shape)) continue;
+            const sn_pack *pack = &step->plan.pack[k];
+            if (!pack->bytes || !pack->read || p->places[step->in[k]].index != param) continue;
+            if (!sn_shape_equal(step->plan.in[k].shape, shape)) continue;
             *slot = k;
             return &step->plan;
         }

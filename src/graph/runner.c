@@ -15,7 +15,7 @@ struct sn_runner {
     void **values;       /* resolved pointers, per value */
     sn_packed **packed;  /* by step->packed[k] */
     const void **fixed;  /* by step->fixed[k]: parameters of a store that borrows, or their rows */
-    sn_row_source *rows;       /* by step->fixed[k] */
+    sn_row_source *rows; /* by step->fixed[k] */
     double *seconds;     /* per step, when profiled */
     int64_t runs;
 };
