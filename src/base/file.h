@@ -13,7 +13,7 @@ typedef struct sn_bytes {
 sn_status sn_file_read(const char *path, size_t most, sn_bytes *out);
 /* Maps a regular file read-only. A zero-byte file gives size 0. */
 sn_status sn_file_map(const char *path, sn_bytes *out);
-/* The same, and the file stays open as *fd, which the caller closes (sn_file_close). */
+/* The same, and the file stays open as *fd, which the caller closes (sn_file_close); -1 after a failure. */
 sn_status sn_file_map_open(const char *path, sn_bytes *out, int *fd);
 void sn_file_close(int fd); /* fine for -1 */
 void sn_bytes_free(sn_bytes *bytes);
@@ -21,11 +21,11 @@ void sn_bytes_free(sn_bytes *bytes);
  * they come back where they are read. Nothing where `from` lies elsewhere. */
 void sn_bytes_forget(const sn_bytes *bytes, const void *from, size_t size);
 
-/* An open file from byte `at` on, to be read a little at a time without mapping it. */
+/* An open file from byte `at` on, to be read a little at a time without mapping it. Owns nothing. */
 typedef struct sn_file_part {
     int fd;
     uint64_t at;
-    const char *path; /* for messages; not owned */
+    const char *path; /* for messages */
 } sn_file_part;
 /* Bytes [from, from + size) of that; any thread. A file that ends before them is an error. */
 sn_status sn_file_part_read(const sn_file_part *part, uint64_t from, size_t size, void *out);

@@ -42,7 +42,7 @@ static unsigned unread_outputs(const sn_instr *instr, const bool *read) {
     return mask;
 }
 
-/* A table is read a row at a time: as it is stored, where kernels know that dtype (but see place_tables). */
+/* A table is read a row at a time: as it is stored, where kernels know that dtype (but see share_table). */
 static sn_dtype table_dtype(const sn_params *params, int index) {
     sn_dtype stored = sn_params_stored(params, index);
     return stored == SN_BF16 || stored == SN_F16 ? stored : SN_F32;
@@ -170,7 +170,7 @@ static bool share_table(sn_program *p, sn_step *step) {
 static void place_tables(sn_program *p) {
     for (int32_t s = 0; s < p->n_steps; s++) {
         sn_step *step = &p->steps[s];
-        if (!(step->plan.reads_packed & 1u)) continue;
+        if (!(step->plan.reads_rows & 1u)) continue;
         if (p->places[step->in[0]].where == SN_IN_PARAM && share_table(p, step)) continue;
         if (step->fixed[0] >= 0) step->plan.pack[0].read = sn_row_read;
     }

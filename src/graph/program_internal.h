@@ -19,7 +19,7 @@ typedef struct sn_step {
     sn_kernel_plan plan;
     int32_t in[SN_MAX_IN], out[SN_MAX_OUT]; /* roots */
     int32_t packed[SN_MAX_IN];              /* index into the runner's packed copies, or -1 */
-    int32_t fixed[SN_MAX_IN];               /* index into the runner's borrowed parameters, or -1 */
+    int32_t fixed[SN_MAX_IN];               /* index into the runner's borrowed parameters (or their rows), or -1 */
     size_t scratch;                         /* offset in the arena */
     const char *name;
     double cost;

@@ -44,7 +44,7 @@ typedef struct sn_pack {
     size_t part;
     /* Not NULL where a matrix can be read out of the layout: out[i] = element (row, from + i) of `matrix`, in its dtype. With
      * `bytes` 0 there is no copy, and `packed` is what the runner gives instead (sn_params_rows). Any thread. */
-    sn_status (*read)(sn_type matrix, const void *packed, int64_t row, int64_t from, int n, void *out);
+    sn_status (*read)(sn_type matrix, const void *packed, int64_t row, int64_t from, int64_t n, void *out);
 } sn_pack;
 
 typedef struct sn_run_info {
@@ -66,7 +66,7 @@ typedef struct sn_kernel_plan {
     size_t scratch;
     size_t opaque[SN_MAX_OUT];    /* bytes of each SN_OPAQUE output */
     sn_pack pack[SN_MAX_IN];
-    unsigned reads_packed;        /* bit k: input k may come through pack[k].read, which whoever plans the program sets */
+    unsigned reads_rows;          /* bit k: input k is read through pack[k].read, where whoever plans the program sets that */
     /* Copied by select, so that simple kernels need no state of their own: */
     sn_attr attr;
     sn_type in[SN_MAX_IN], out[SN_MAX_OUT];

@@ -253,7 +253,7 @@ static sn_status open_config(sn_pretrained *m) {
 static sn_status open_weights(sn_pretrained *m) {
     sn_weights *weights;
     SN_TRY(sn_adapters_open(m->path, &m->adapters));
-    SN_TRY(sn_weights_open(m->path, &weights));
+    SN_TRY(sn_weights_open_to_lend(m->path, &weights));
     bool taken = false;
     sn_status status = load(m, weights, &taken);
     if (status != SN_OK) status = sn_fail_at(sn_weights_path(weights), 0, NULL);

@@ -1,4 +1,4 @@
-/* borrowed.c: a store without masters: entries are tensors of mapped files, read in place or copied once.
+/* borrowed.c: a store without masters: entries are tensors of mapped files, read in place, copied once, or read by rows.
  *
  *   view (F32, BF16, F16 or F64 in the file)
  *     -> itself                where a program wants this dtype, row-major, its bytes are aligned, and it is not small
@@ -174,7 +174,7 @@ sn_status sn_params_rows(sn_params *p, int i, sn_dtype dtype, sn_row_source *out
     return sn_params_plain(p, i, dtype, &out->data);
 }
 
-sn_status sn_row_read(sn_type matrix, const void *rows, int64_t row, int64_t from, int n, void *out) {
+sn_status sn_row_read(sn_type matrix, const void *rows, int64_t row, int64_t from, int64_t n, void *out) {
     const sn_row_source *r = rows;
     size_t each = sn_dtype_size(matrix.dtype), first = (size_t)(row * matrix.shape.dim[1] + from) * each;
     if (!r->data) return sn_file_part_read(&r->part, first, (size_t)n * each, out);

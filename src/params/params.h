@@ -6,7 +6,8 @@
  * a bf16 shadow (written by the optimiser's own pass) and packed layouts keyed by (parameter, key).
  *
  * For inference alone a store may borrow (sn_params_seal_for_inference): no masters; each entry's numbers stay where
- * they are, in a mapped file of F32, BF16 or F16, and programs read copies made straight from there, once each.
+ * they are, in a mapped file of F32, BF16 or F16, and programs read copies made straight from there, once each; rows of a
+ * large table that nobody copies are read from the file as they are asked for.
  *
  * Threads: masters change on one thread, while nothing else uses the store. Copies are made by whoever runs a program
  * first, so several sessions meet here: sn_params_packed and sn_params_shadow lock the store, and a runner holds the
@@ -83,7 +84,7 @@ sn_status sn_params_borrow(sn_params *p, int i, const sn_tensor_view *view);
 typedef struct sn_lender {
     void (*release)(void *owner); /* with the store */
     void (*forget)(void *owner, const void *bytes, size_t size); /* these were copied; they must come back where they are read again */
-    bool (*file_part)(void *owner, const void *bytes, sn_file_part *out); /* where they lie in an open file; false where they do not */
+    bool (*file_part)(void *owner, const void *bytes, sn_file_part *out); /* where they lie in a file, open until release; false: in none */
 } sn_lender;
 void sn_params_keep(sn_params *p, void *owner, const sn_lender *lender);
 sn_dtype sn_params_stored(const sn_params *p, int i); /* the dtype of what is borrowed; F32 else */
@@ -91,14 +92,16 @@ sn_dtype sn_params_stored(const sn_params *p, int i); /* the dtype of what is bo
  * keeps. */
 sn_status sn_params_plain(sn_params *p, int i, sn_dtype dtype, const void **out);
 /* Entry i, a matrix, for who wants a few of its rows at a time. Rows of a large one are read from the open file, if there is
- * one: where it is mapped, 64 KB to 2 MB would stay in memory around each. Else as sn_params_plain. */
+ * one: where it is mapped, 64 KB to 2 MB would stay in memory around each. Else as sn_params_plain. The answer is good as long
+ * as the store; any thread that does not hold its lock. */
 typedef struct sn_row_source {
     const void *data; /* NULL: in the file */
     sn_file_part part;
 } sn_row_source;
 sn_status sn_params_rows(sn_params *p, int i, sn_dtype dtype, sn_row_source *out);
-/* out[k] = element (row, from + k) of `matrix`, in its dtype; `rows` is an sn_row_source. Any thread. */
-sn_status sn_row_read(sn_type matrix, const void *rows, int64_t row, int64_t from, int n, void *out);
+/* out[k] = element (row, from + k) of `matrix`, in its dtype; `rows` is an sn_row_source. Any thread. SN_ERR_IO: the file is
+ * shorter now, or cannot be read. */
+sn_status sn_row_read(sn_type matrix, const void *rows, int64_t row, int64_t from, int64_t n, void *out);
 /* What is borrowed, changed before anything was copied. Row k of the first axis counts times scale[k]; entry i's numbers are
  * `numbers` instead. Both come from sn_alloc and are the store's afterwards. */
 void sn_params_scale_rows(sn_params *p, int i, double *scale);

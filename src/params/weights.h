@@ -12,6 +12,8 @@
 
 typedef struct sn_weights sn_weights;
 sn_status sn_weights_open(const char *path, sn_weights **out);
+/* The same for a store that will borrow them: its first 64 files stay open, so that rows can be read from them. */
+sn_status sn_weights_open_to_lend(const char *path, sn_weights **out);
 /* One file's content in memory, which must stay as long as the object; `name` is for messages. */
 sn_status sn_weights_parse(const char *name, const void *bytes, size_t size, sn_weights **out);
 void sn_weights_free(sn_weights *w);
@@ -23,8 +25,8 @@ const sn_tensor_view *sn_weights_find(const sn_weights *w, const char *name);  /
 const char *sn_weights_metadata(const sn_weights *w, const char *key);         /* of safetensors; NULL */
 /* These bytes of a mapped file go from memory (sn_bytes_forget). Any thread may read them meanwhile. */
 void sn_weights_forget(const sn_weights *w, const void *bytes, size_t size);
-/* Where these bytes of a mapped file lie in it, for who reads a little of them at a time. False where they lie elsewhere, or
- * where the file is one of too many to stay open. The answer holds as long as the object. */
+/* Where these bytes of a mapped file lie in it, for who reads a little of them at a time; false where that file did not stay
+ * open. The answer holds as long as the object. */
 bool sn_weights_file_part(const sn_weights *w, const void *bytes, sn_file_part *out);
 /* Is this the name of a file of weights (shards and indices too)? */
 bool sn_weights_is_name(const char *name);

@@ -71,6 +71,7 @@ static const char *const file_names[] = {
 enum { FILE_NAMES = sizeof file_names / sizeof *file_names };
 
 struct sn_weights {
+    bool lends; /* files stay open */
     opened *parts;
     size_t count, capacity;
     sn_views views;
@@ -110,7 +111,8 @@ static sn_status add_part(sn_weights *w, char *path, const sn_bytes *bytes) {
     sn_status status = parts ? SN_OK : SN_ERR_MEMORY;
     if (parts) w->parts = parts;
     if (bytes) part.lent = *bytes;
-    else if (status == SN_OK) status = w->count < OPEN_MOST ? sn_file_map_open(path, &part.map, &part.fd) : sn_file_map(path, &part.map);
+    else if (status == SN_OK && w->lends && w->count < OPEN_MOST) status = sn_file_map_open(path, &part.map, &part.fd);
+    else if (status == SN_OK) status = sn_file_map(path, &part.map);
     if (status == SN_OK) status = parse(&part);
     const sn_views *views = status == SN_OK ? part.format->views(part.file) : NULL;
     for (size_t i = 0; status == SN_OK && i < views->count; i++) status = sn_views_add(&w->views, views->items[i]);
@@ -194,10 +196,11 @@ static sn_status find_file(const char *path, char **out) {
     return sn_fail_at(path, 0, NULL);
 }
 
-sn_status sn_weights_open(const char *path, sn_weights **out) {
+static sn_status open_weights(const char *path, bool lends, sn_weights **out) {
     *out = NULL;
     sn_weights *w = sn_alloc(1, sizeof *w);
     if (!w) return SN_ERR_MEMORY;
+    w->lends = lends;
     sn_status status = find_file(path, &w->path);
     if (status == SN_OK && sn_ends_with(w->path, ".index.json")) {
         status = open_index(w, w->path);
@@ -209,6 +212,9 @@ sn_status sn_weights_open(const char *path, sn_weights **out) {
     else sn_weights_free(w);
     return status;
 }
+
+sn_status sn_weights_open(const char *path, sn_weights **out) { return open_weights(path, false, out); }
+sn_status sn_weights_open_to_lend(const char *path, sn_weights **out) { return open_weights(path, true, out); }
 
 sn_status sn_weights_parse(const char *name, const void *bytes, size_t size, sn_weights **out) {
     const sn_bytes lent = {.data = bytes, .size = size};

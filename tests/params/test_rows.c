@@ -1,5 +1,6 @@
 /* test_rows.c: the rows of a large table that no product packs are read from its file, in whatever dtype it is stored; what
  * is small, changed or of a file that could not stay open is read where it lies, with the same numbers. */
+#include <dirent.h>
 #include <unistd.h>
 
 #include "base/parallel.h"
@@ -69,7 +70,7 @@ static sn_params *lent(sn_weights *w) {
 
 static sn_params *opened(const char *path) {
     sn_weights *w;
-    assert_ok(sn_weights_open(path, &w));
+    assert_ok(sn_weights_open_to_lend(path, &w));
     return lent(w);
 }
 
@@ -79,38 +80,56 @@ static bool from_file(sn_params *p, const char *name, sn_dtype dtype) {
     return !rows.data;
 }
 
-/* rows [IDS, WIDTH] of "many". */
-static sn_status look_up(sn_params *p, bool bf16, float *rows) {
-    sn_graph *g;
+/* ---- a program that looks ids up, in two ops (the second: ids from the last to the first) ---- */
+
+typedef struct looker {
     sn_program *program;
     sn_runner *runner;
+    void *arena;
+    int32_t turned[IDS];
+} looker;
+
+static void make(looker *l, sn_params *p, bool bf16, bool product) {
+    sn_graph *g;
     assert_ok(sn_graph_create(p, false, &g));
-    sn_node x = sn_emit(g, SN_EMBED, (sn_node[]){sn_param(g, "many", SN_SHAPE(WORDS, WIDTH), (sn_init){0}), sn_input(g, SN_I32, SN_SHAPE(IDS))}, 2, NULL);
+    sn_node many = sn_param(g, "many", SN_SHAPE(WORDS, WIDTH), (sn_init){0}), y[3];
+    for (int i = 0; i < 2; i++) y[i] = sn_emit(g, SN_EMBED, (sn_node[]){many, sn_input(g, SN_I32, SN_SHAPE(IDS))}, 2, NULL);
+    if (product) y[2] = sn_matmul(g, y[0], many, false, true);
     sn_compile_options o = {.threads = 2, .isa = sn_isa_detect(), .backends = SN_USE_ALL, .bf16 = bf16, .inference = true};
-    assert_ok(sn_program_compile(g, &o, 1, &x, 1, &program));
-    assert_ok(sn_runner_create(program, p, &runner));
-    size_t bytes = sn_program_bytes(program);
-    void *arena = sn_pages(bytes);
-    sn_runner_lend(runner, arena);
-    sn_runner_bind_input(runner, 0, ids);
-    sn_status status = sn_runner_run(runner, SN_RUN_ALL, &(sn_run_info){0, 0});
-    if (status == SN_OK) memcpy(rows, sn_runner_output(runner, 0), IDS * WIDTH * sizeof *rows);
-    sn_runner_free(runner);
-    sn_program_free(program);
-    sn_pages_free(arena, bytes);
-    return status;
+    assert_ok(sn_program_compile(g, &o, 2 + product, y, 2 + product, &l->program));
+    assert_ok(sn_runner_create(l->program, p, &l->runner));
+    l->arena = sn_pages(sn_program_bytes(l->program));
+    sn_runner_lend(l->runner, l->arena);
+    for (int i = 0; i < IDS; i++) l->turned[i] = ids[IDS - 1 - i];
+    sn_runner_bind_input(l->runner, 0, ids);
+    sn_runner_bind_input(l->runner, 1, l->turned);
+}
+
+static sn_status run(looker *l) { return sn_runner_run(l->runner, SN_RUN_ALL, &(sn_run_info){0, 0}); }
+
+static void check_rows(const looker *l, sn_dtype dtype, float scale) {
+    const float *rows = sn_runner_output(l->runner, 0), *turned = sn_runner_output(l->runner, 1);
+    for (int i = 0; i < IDS; i++)
+        for (int k = 0; k < WIDTH; k++) {
+            float want = rounded(table[ids[i] * WIDTH + k], dtype) * scale;
+            assert_true(rows[i * WIDTH + k] == want && turned[(IDS - 1 - i) * WIDTH + k] == want);
+        }
+}
+
+static void done(looker *l) {
+    sn_runner_free(l->runner);
+    size_t bytes = sn_program_bytes(l->program);
+    sn_program_free(l->program);
+    sn_pages_free(l->arena, bytes);
 }
 
 static void check_all(sn_params *p, sn_dtype dtype, float scale) {
-    static float rows[IDS * WIDTH];
     for (int bf16 = 0; bf16 < 2; bf16++) {
-        assert_ok(look_up(p, bf16, rows));
-        for (int i = 0; i < IDS; i++)
-            for (int k = 0; k < WIDTH; k++) {
-                float want = rounded(table[ids[i] * WIDTH + k], dtype) * scale;
-                float got = rows[i * WIDTH + k];
-                assert_true(got == want || (bf16 && got == rounded(want, SN_BF16)));
-            }
+        looker l;
+        make(&l, p, bf16, false);
+        assert_ok(run(&l));
+        check_rows(&l, dtype, scale);
+        done(&l);
     }
 }
 
@@ -150,15 +169,20 @@ static void what_was_changed_is_not_read_from_the_file(void **state) {
     sn_free(path);
 }
 
-/* Content that somebody else holds in memory is in no file. */
-static void lent_memory_is_read_in_its_place(void **state) {
+/* Neither a file that did not stay open nor content that somebody else holds in memory. */
+static void without_a_file_rows_are_read_in_their_place(void **state) {
     (void)state;
     char *path = file_of(SN_F32);
     sn_bytes bytes;
     sn_weights *w;
+    assert_ok(sn_weights_open(path, &w));
+    sn_params *p = lent(w);
+    assert_false(from_file(p, "many", SN_F32));
+    check_all(p, SN_F32, 1);
+    sn_params_free(p);
     assert_ok(sn_file_read(path, SIZE_MAX, &bytes));
     assert_ok(sn_weights_parse("lent", bytes.data, bytes.size, &w));
-    sn_params *p = lent(w);
+    p = lent(w);
     assert_false(from_file(p, "many", SN_F32));
     check_all(p, SN_F32, 1);
     sn_params_free(p);
@@ -191,7 +215,7 @@ static void shards_beyond_the_most_are_read_in_their_place(void **state) {
         sn_buf_printf(&index, "}}");
         assert_ok(sn_file_write(path, index.data, index.size));
         sn_weights *w;
-        assert_ok(sn_weights_open(path, &w));
+        assert_ok(sn_weights_open_to_lend(path, &w));
         sn_params *p = declared();
         assert_ok(sn_params_borrow_all(p, w, "", any, NULL));
         assert_true(from_file(p, "many", SN_F32) == !last);
@@ -205,21 +229,78 @@ static void shards_beyond_the_most_are_read_in_their_place(void **state) {
 /* A file that somebody shortens meanwhile: an error that names it, where reading its mapping would end the process. */
 static void a_file_cut_short_is_an_error(void **state) {
     (void)state;
-    static float rows[IDS * WIDTH];
     char *path = sn_path_join(folder, "cut.safetensors");
     write_table(path, SN_F32);
     sn_params *p = opened(path);
-    check_all(p, SN_F32, 1);
+    looker l;
+    make(&l, p, false, false);
+    assert_ok(run(&l));
+    check_rows(&l, SN_F32, 1);
     assert_int_equal(truncate(path, WORDS * WIDTH * 2), 0);
-    assert_fails(look_up(p, false, rows), SN_ERR_IO, "cut.safetensors: the file ends before byte");
+    assert_fails(run(&l), SN_ERR_IO, "cut.safetensors: the file ends before byte");
+    done(&l);
     sn_params_free(p);
     sn_free(path);
+}
+
+/* A product's packed copy serves the rows too: once it is made, nobody needs the file. */
+static void rows_of_a_packed_table_need_no_file(void **state) {
+    (void)state;
+    if (!TEST_DNNL || sn_isa_detect() < SN_ISA_AVX512) skip();
+    char *path = sn_path_join(folder, "cut.safetensors");
+    write_table(path, SN_F32);
+    sn_params *p = opened(path);
+    looker l;
+    make(&l, p, false, true);
+    for (int again = 0; again < 2; again++) {
+        assert_ok(run(&l));
+        check_rows(&l, SN_F32, 1);
+        assert_int_equal(truncate(path, 4096), 0);
+    }
+    done(&l);
+    sn_params_free(p);
+    sn_free(path);
+}
+
+/* ---- open files ---- */
+
+static int open_files(void) {
+    int n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir)) n++;
+    (void)closedir(dir);
+    return n;
+}
+
+static void files_are_closed_again(void **state) {
+    (void)state;
+    char *path = file_of(SN_F32), *broken = sn_path_join(folder, "broken.safetensors"), *index = sn_path_join(folder, "half.index.json");
+    const char *text = "{\"weight_map\": {\"many\": \"F32.safetensors\", \"x\": \"broken.safetensors\"}}";
+    assert_ok(sn_file_write(broken, "no weights", 10));
+    assert_ok(sn_file_write(index, text, strlen(text)));
+    sn_weights *w;
+    int before = open_files();
+    assert_ok(sn_weights_open(path, &w));
+    assert_int_equal(open_files(), before);
+    sn_weights_free(w);
+    assert_ok(sn_weights_open_to_lend(path, &w));
+    assert_int_equal(open_files(), before + 1);
+    sn_weights_free(w);
+    assert_int_equal(sn_weights_open_to_lend(broken, &w), SN_ERR_FORMAT);
+    assert_fails(sn_weights_open_to_lend(index, &w), SN_ERR_FORMAT, "broken.safetensors");
+    assert_int_equal(sn_weights_open_to_lend(folder, &w), SN_ERR_IO);
+    assert_int_equal(open_files(), before);
+    sn_free(path);
+    sn_free(broken);
+    sn_free(index);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_from_the_file), cmocka_unit_test(what_was_changed_is_not_read_from_the_file),
-        cmocka_unit_test(lent_memory_is_read_in_its_place), cmocka_unit_test(shards_beyond_the_most_are_read_in_their_place),
-        cmocka_unit_test(a_file_cut_short_is_an_error)};
+        cmocka_unit_test(without_a_file_rows_are_read_in_their_place), cmocka_unit_test(shards_beyond_the_most_are_read_in_their_place),
+        cmocka_unit_test(a_file_cut_short_is_an_error), cmocka_unit_test(rows_of_a_packed_table_need_no_file),
+        cmocka_unit_test(files_are_closed_again)};
     return cmocka_run_group_tests(tests, begin, end);
 }

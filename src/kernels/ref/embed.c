@@ -20,7 +20,7 @@ static sn_status check_ids(const int32_t *ids, int64_t count, int64_t rows) {
     return SN_OK;
 }
 
-static sn_status part_of_row(const job *j, int64_t row, int64_t at, int n, void *out) {
+static sn_status part_of_row(const job *j, int64_t row, int64_t at, int64_t n, void *out) {
     sn_type table = j->plan->in[0];
     if (j->plan->pack[0].read) return j->plan->pack[0].read(table, j->args->in[0], row, at, n, out);
     size_t each = sn_dtype_size(table.dtype);
@@ -28,17 +28,21 @@ static sn_status part_of_row(const job *j, int64_t row, int64_t at, int n, void 
     return SN_OK;
 }
 
-/* Word i. */
+/* Word i: straight to its place, or by way of `piece` where it gets another dtype. */
 static sn_status embed_one(const job *j, int64_t i) {
+    enum { PIECE = 8 * SN_BLOCK }; /* a call may be one of the system */
     sn_type from = j->plan->in[0], to = j->plan->out[0];
-    float buffer[SN_BLOCK];
-    union { float f32[SN_BLOCK]; uint16_t bf16[SN_BLOCK]; } piece;
     if (from.dtype == to.dtype)
-        return part_of_row(j, j->ids[i], 0, (int)j->width, (char *)j->args->out[0] + (size_t)(i * j->width) * sn_dtype_size(to.dtype));
-    for (int64_t at = 0; at < j->width; at += SN_BLOCK) {
-        int n = sn_block_size(j->width - at);
-        SN_TRY(part_of_row(j, j->ids[i], at, n, &piece));
-        sn_block_put(to, j->args->out[0], i * j->width + at, n, sn_block_in(from, &piece, 0, n, buffer));
+        return part_of_row(j, j->ids[i], 0, j->width, (char *)j->args->out[0] + (size_t)(i * j->width) * sn_dtype_size(to.dtype));
+    union { float f32[PIECE]; uint16_t two[PIECE]; } piece;
+    float buffer[SN_BLOCK];
+    for (int64_t at = 0; at < j->width; at += PIECE) {
+        int64_t some = sn_min64(j->width - at, PIECE);
+        SN_TRY(part_of_row(j, j->ids[i], at, some, &piece));
+        for (int64_t k = 0; k < some; k += SN_BLOCK) {
+            int n = sn_block_size(some - k);
+            sn_block_put(to, j->args->out[0], i * j->width + at + k, n, sn_block_in(from, &piece, k, n, buffer));
+        }
     }
     return SN_OK;
 }
@@ -67,11 +71,11 @@ static bool accepts(const sn_kernel_request *r) {
     sn_dtype table = r->in[0].dtype, y = r->out[0].dtype;
     return (table == SN_F32 || table == SN_BF16 || table == SN_F16) && r->in[1].dtype == SN_I32 && (y == SN_F32 || y == SN_BF16);
 }
-static sn_status reads_packed(const sn_kernel_request *r, sn_kernel_plan *plan) {
-    plan->reads_packed = 1;
+static sn_status reads_rows(const sn_kernel_request *r, sn_kernel_plan *plan) {
+    plan->reads_rows = 1;
     return sn_ref_no_scratch(r, plan);
 }
-SN_REF_SCRATCH(embed, accepts, run_embed, reads_packed)
+SN_REF_SCRATCH(embed, accepts, run_embed, reads_rows)
 
 /* Chunk: a range of the table; it looks at every id and takes those that are its own, so the order of
  * summation is that of the rows. */

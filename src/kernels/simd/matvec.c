@@ -10,12 +10,12 @@ static size_t block_size(sn_dtype dtype, int64_t k) {
     return (size_t)((k + multiple - 1) / multiple * multiple * SN_MATVEC_COLUMNS);
 }
 
-sn_status sn_matvec_read(sn_type matrix, const void *w, int64_t row, int64_t from, int count, void *out) {
+sn_status sn_matvec_read(sn_type matrix, const void *w, int64_t row, int64_t from, int64_t count, void *out) {
     size_t block = (size_t)(row / SN_MATVEC_COLUMNS) * block_size(matrix.dtype, matrix.shape.dim[1]);
     int64_t column = row % SN_MATVEC_COLUMNS;
     if (matrix.dtype == SN_F32) {
         const float *at = (const float *)w + block + column;
-        for (int i = 0; i < count; i++) ((float *)out)[i] = at[(from + i) * SN_MATVEC_COLUMNS];
+        for (int64_t i = 0; i < count; i++) ((float *)out)[i] = at[(from + i) * SN_MATVEC_COLUMNS];
     } else {
         const uint16_t *at = (const uint16_t *)w + block + 2 * column;
         for (int64_t i = from; i < from + count; i++) ((uint16_t *)out)[i - from] = at[i / 2 * 2 * SN_MATVEC_COLUMNS + i % 2];

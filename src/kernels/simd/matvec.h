@@ -22,5 +22,5 @@ typedef struct sn_matvec {
 } sn_matvec;
 void sn_matvec_run(const sn_matvec *s, const void *x, const void *w, const void *bias, void *y);
 /* The way back, for a w that is `matrix` [n, k] turned: elements [from, from + count) of its row. Any processor. */
-sn_status sn_matvec_read(sn_type matrix, const void *w, int64_t row, int64_t from, int count, void *out);
+sn_status sn_matvec_read(sn_type matrix, const void *w, int64_t row, int64_t from, int64_t count, void *out);
 #endif
