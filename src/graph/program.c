@@ -166,13 +166,14 @@ static bool share_table(sn_program *p, sn_step *step) {
     return true;
 }
 
-/* Where the rows of tables come from: a packed copy, else what a store without masters borrows. */
+/* Where the rows of tables come from: a packed copy; or the file, of a store that borrows. Where nothing is packed (models that
+ * are a table of words and little more), each weight is in memory once at most in any case, and reading in place is faster. */
 static void place_tables(sn_program *p) {
     for (int32_t s = 0; s < p->n_steps; s++) {
         sn_step *step = &p->steps[s];
         if (!(step->plan.reads_rows & 1u)) continue;
         if (p->places[step->in[0]].where == SN_IN_PARAM && share_table(p, step)) continue;
-        if (step->fixed[0] >= 0) step->plan.pack[0].read = sn_row_read;
+        if (step->fixed[0] >= 0 && p->n_packed) step->plan.pack[0].read = sn_row_read;
     }
 }
 

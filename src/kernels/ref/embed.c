@@ -20,35 +20,46 @@ static sn_status check_ids(const int32_t *ids, int64_t count, int64_t rows) {
     return SN_OK;
 }
 
-static sn_status part_of_row(const job *j, int64_t row, int64_t at, int64_t n, void *out) {
-    sn_type table = j->plan->in[0];
-    if (j->plan->pack[0].read) return j->plan->pack[0].read(table, j->args->in[0], row, at, n, out);
-    size_t each = sn_dtype_size(table.dtype);
-    memcpy(out, (const char *)j->args->in[0] + (size_t)(row * j->width + at) * each, (size_t)n * each);
-    return SN_OK;
+/* Word i of a table that lies in memory. */
+static void embed_here(const job *j, int64_t i) {
+    sn_type from = j->plan->in[0], to = j->plan->out[0];
+    size_t bytes = (size_t)j->width * sn_dtype_size(to.dtype);
+    float buffer[SN_BLOCK];
+    if (from.dtype == to.dtype) {
+        memcpy((char *)j->args->out[0] + (size_t)i * bytes, (const char *)j->args->in[0] + (size_t)j->ids[i] * bytes, bytes);
+        return;
+    }
+    for (int64_t at = 0; at < j->width; at += SN_BLOCK) {
+        int n = sn_block_size(j->width - at);
+        sn_block_put(to, j->args->out[0], i * j->width + at, n, sn_block_in(from, j->args->in[0], j->ids[i] * j->width + at, n, buffer));
+    }
 }
 
-/* Word i: straight to its place, or by way of `piece` where it gets another dtype. */
-static sn_status embed_one(const job *j, int64_t i) {
+/* Word i of another table: straight to its place, or by way of `piece` where it gets another dtype. */
+static sn_status embed_read(const job *j, int64_t i) {
     enum { PIECE = 8 * SN_BLOCK }; /* a call may be one of the system */
+    const sn_pack *pack = &j->plan->pack[0];
     sn_type from = j->plan->in[0], to = j->plan->out[0];
-    if (from.dtype == to.dtype)
-        return part_of_row(j, j->ids[i], 0, j->width, (char *)j->args->out[0] + (size_t)(i * j->width) * sn_dtype_size(to.dtype));
+    char *out = (char *)j->args->out[0] + (size_t)(i * j->width) * sn_dtype_size(to.dtype);
+    if (from.dtype == to.dtype) return pack->read(from, j->args->in[0], j->ids[i], 0, j->width, out);
     union { float f32[PIECE]; uint16_t two[PIECE]; } piece;
     float buffer[SN_BLOCK];
     for (int64_t at = 0; at < j->width; at += PIECE) {
         int64_t some = sn_min64(j->width - at, PIECE);
-        SN_TRY(part_of_row(j, j->ids[i], at, some, &piece));
+        SN_TRY(pack->read(from, j->args->in[0], j->ids[i], at, some, &piece));
         for (int64_t k = 0; k < some; k += SN_BLOCK) {
             int n = sn_block_size(some - k);
-            sn_block_put(to, j->args->out[0], i * j->width + at + k, n, sn_block_in(from, &piece, k, n, buffer));
+            sn_block_put(to, out, at + k, n, sn_block_in(from, &piece, k, n, buffer));
         }
     }
     return SN_OK;
 }
 
 static sn_status embed_words(const job *j, int64_t from, int64_t end) {
-    for (int64_t i = from; i < end; i++) SN_TRY(embed_one(j, i));
+    if (!j->plan->pack[0].read)
+        for (int64_t i = from; i < end; i++) embed_here(j, i);
+    else
+        for (int64_t i = from; i < end; i++) SN_TRY(embed_read(j, i));
     return SN_OK;
 }
 
