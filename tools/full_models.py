@@ -5,7 +5,8 @@
 
 Every directory has config.json, model.safetensors (f32) and, where the model takes pictures, preprocessor_config.json.
 Models that read or write text need a tokenizer: with --gpt2 DIR (vocab.json and merges.txt) and --bert FILE (vocab.txt)
-real vocabularies are written beside them. Needs torch and transformers."""
+real vocabularies are written beside them. Encoders of text whose own vocabulary is not at hand get made-up words, one for
+each row of their table. Needs torch and transformers."""
 import argparse
 import json
 import os
@@ -62,23 +63,38 @@ def imagenet():
     return T.ViTImageProcessor(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 
+def write_words(path, count):
+    """A tokenizer of the words w0, w1, ..., one for each id; a text ends with the last, as CLIP's texts do."""
+    last = "w%d" % (count - 1)
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [{"id": count - 1, "content": last, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}],
+        "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": None, "truncation": None, "padding": None,
+        "post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": last, "type_id": 0}}],
+                           "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+                           "special_tokens": {last: {"id": last, "ids": [count - 1], "tokens": [last]}}},
+        "model": {"type": "WordLevel", "vocab": {"w%d" % i: i for i in range(count)}, "unk_token": "w0"}}
+    with open(path, "w") as file:
+        json.dump(tokenizer, file)
+
+
 #        name: (model, processor of pictures or sound, vocabulary)
 MODELS = {
     "bert-base": (lambda: T.BertModel(T.BertConfig()), None, "bert"),
     "distilbert-base": (lambda: T.DistilBertModel(T.DistilBertConfig()), None, "bert"),
-    "roberta-base": (lambda: T.RobertaModel(T.RobertaConfig(vocab_size=50265, max_position_embeddings=514, type_vocab_size=1)), None, None),
-    "xlm-roberta-base": (lambda: T.XLMRobertaModel(T.XLMRobertaConfig(vocab_size=250002, max_position_embeddings=514, type_vocab_size=1)), None, None),
+    "roberta-base": (lambda: T.RobertaModel(T.RobertaConfig(vocab_size=50265, max_position_embeddings=514, type_vocab_size=1)), None, "words"),
+    "xlm-roberta-base": (lambda: T.XLMRobertaModel(T.XLMRobertaConfig(vocab_size=250002, max_position_embeddings=514, type_vocab_size=1)), None, "words"),
     "vit-base": (lambda: T.ViTForImageClassification(T.ViTConfig(num_labels=1000)), lambda: T.ViTImageProcessor(), None),
     "deit-base": (lambda: T.DeiTForImageClassification(T.DeiTConfig(num_labels=1000)), lambda: T.DeiTImageProcessor(), None),
     "dinov2-base": (lambda: T.Dinov2Model(T.Dinov2Config(image_size=518, patch_size=14)), lambda: T.BitImageProcessor(), None),
     "gpt2": (lambda: T.GPT2LMHeadModel(T.GPT2Config()), None, "gpt2"),
-    "clip-vit-base-patch32": (lambda: T.CLIPModel(T.CLIPConfig()), lambda: T.CLIPImageProcessor(), None),
-    "siglip-base-patch16-224": (lambda: T.SiglipModel(T.SiglipConfig()), lambda: T.SiglipImageProcessor(), None),
+    "clip-vit-base-patch32": (lambda: T.CLIPModel(T.CLIPConfig()), lambda: T.CLIPImageProcessor(), "words"),
+    "siglip-base-patch16-224": (lambda: T.SiglipModel(T.SiglipConfig()), lambda: T.SiglipImageProcessor(), "words"),
     "resnet-50": (lambda: T.ResNetForImageClassification(T.ResNetConfig(num_labels=1000)), lambda: T.ConvNextImageProcessor(), None),
     "resnet-50-timm": (lambda: spread(timm_resnet50()), imagenet, None),
     "vgg16": (lambda: spread(vgg16(timm=False)), imagenet, None),
     "vgg16-timm": (lambda: spread(vgg16(timm=True)), imagenet, None),
-    "chinese-clip-vit-base-patch16": (chinese_clip, lambda: T.ChineseCLIPImageProcessor(), None),
+    "chinese-clip-vit-base-patch16": (chinese_clip, lambda: T.ChineseCLIPImageProcessor(), "words"),
     "visualbert-vqa": (lambda: T.VisualBertForQuestionAnswering(T.VisualBertConfig(visual_embedding_dim=2048, num_labels=3129)), None, "bert"),
     "blip-vqa-base": (lambda: blip(T.BlipForQuestionAnswering), lambda: T.BlipImageProcessor(), "bert"),
     "vilt-b32-vqa": (lambda: T.ViltForQuestionAnswering(T.ViltConfig(num_labels=3129)), lambda: T.ViltImageProcessor(), "bert"),
@@ -114,7 +130,10 @@ def main():
             shutil.copy(args.bert, os.path.join(place, "vocab.txt"))
             with open(os.path.join(place, "tokenizer_config.json"), "w") as file:
                 json.dump({"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}, file)
-        build().eval().save_pretrained(place)
+        model = build().eval()
+        if vocabulary == "words":
+            write_words(os.path.join(place, "tokenizer.json"), model.config.get_text_config().vocab_size)
+        model.save_pretrained(place)
         print(name, flush=True)
 
 
