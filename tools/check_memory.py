@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ ROOM = 64 << 20
 
 MODEL, PICTURE, SOUND, TEXT = "MODEL", "PICTURE", "SOUND", "a text of some words"
 TEXTS = "TEXTS"  # a file of texts with every word that the model knows, or many of them
+REGIONS = "REGIONS"  # a file of the features of a picture's regions
 WRITE_TEXTS, WORDS_MOST = "--write-texts", 50000
 EMBED_PICTURE, EMBED_TEXTS = ["embed", MODEL, PICTURE], ["embed", MODEL, "--items", TEXTS]
 # model_types, how the architecture ends, whether a vocabulary is needed: what to ask of it.
@@ -30,6 +32,7 @@ COMMANDS = [
     (("blip",), "QuestionAnswering", True, ["ask", MODEL, PICTURE, "what is it?"]),
     (("blip",), "ConditionalGeneration", True, ["caption", MODEL, PICTURE, "--num-beams", "4"]),
     (("vilt",), "", True, ["ask", MODEL, PICTURE, "what is it?"]),
+    (("visual_bert",), "", True, ["ask", MODEL, PICTURE, "what is it?", "--regions", REGIONS]),
     (("whisper",), "", True, ["transcribe", MODEL, SOUND, "--language", "en"]),
     (("whisper",), "", False, ["embed", MODEL, SOUND]),
 ]
@@ -57,6 +60,14 @@ def write_texts(place, path):
             file.write(" ".join(words[at:at + 16]).replace("\n", " ").replace("\r", " ") + "\n")
 
 
+def write_regions(path, count=36, width=2048):
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }" % (count, width)
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+        file.write(struct.pack("<%df" % (count * width), *(i % 97 / 97 for i in range(count * width))))
+
+
 def commands_of(about):
     for kinds, end, needs, command in COMMANDS:
         if about["model_type"] in kinds and about.get("architecture", "").endswith(end):
@@ -70,16 +81,16 @@ def peak(arguments):
     return usage.ru_maxrss * 1024 if status == 0 else None
 
 
-def check(program, place, picture, sound, texts):
+def check(program, place, given):
     name, good = os.path.basename(place), True
     about = json.loads(subprocess.run([program, "info", place, "--json"], stdout=subprocess.PIPE, check=True).stdout)
     # A process of its own: what this one has used would count as its children's.
-    subprocess.run([sys.executable, __file__, WRITE_TEXTS, place, texts], check=True)
-    given, asked = {MODEL: place, PICTURE: picture, SOUND: sound, TEXTS: texts}, 0
+    subprocess.run([sys.executable, __file__, WRITE_TEXTS, place, given[TEXTS]], check=True)
+    given, asked = dict(given, MODEL=place), 0
     for needs, command in commands_of(about):
         title = "%s %s%s" % (name, command[0], " texts" if TEXTS in command else "")
         asked += 1
-        if needs and not os.path.getsize(texts):
+        if needs and not os.path.getsize(given[TEXTS]):
             print("%-42s not asked: it has no vocabulary" % title)
             continue
         for precision, each in (("f32", 4), ("auto", 2 if about["precision"] == "bf16" else 4)):
@@ -98,8 +109,10 @@ def main():
     if sys.argv[1] == WRITE_TEXTS:
         return write_texts(*sys.argv[2:])
     program, models, picture, sound, *names = sys.argv[1:]
-    with tempfile.NamedTemporaryFile(suffix=".txt") as texts:
-        results = [check(program, os.path.join(models, name), picture, sound, texts.name) for name in names or sorted(os.listdir(models))]
+    with tempfile.TemporaryDirectory() as room:
+        given = {PICTURE: picture, SOUND: sound, TEXTS: os.path.join(room, "texts.txt"), REGIONS: os.path.join(room, "regions.npy")}
+        write_regions(given[REGIONS])
+        results = [check(program, os.path.join(models, name), given) for name in names or sorted(os.listdir(models))]
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     sys.exit("this script took %d MB itself, which may have counted as the command's" % (own >> 20) if own > ROOM else not all(results))
 
