@@ -174,8 +174,8 @@ typedef struct sn_listener {
  *                 "num_return_sequences". options: generation_config.json's keys ("max_new_tokens", "num_beams",
  *                 "do_sample", "temperature", "top_k", "top_p", "seed", …), over those of the model's files
  *   "caption"     a picture -> as "generate", with "image" (its file) in place of "prompt". Pictures of one size go through
- *                 the model together, so that their texts are told in turns. options: also "batch_size" (8), "prompt" (a text that
- *                 every caption begins with; part of it)
+ *                 the model together, so that their texts are told in turns. options: also "batch_size" (4, or fewer where they
+ *                 are large), "prompt" (a text that every caption begins with; part of it)
  *   "ask"         a question (text) about a picture (file or rgb) -> {"answer","score","question","image"}; from a model
  *                 that writes, as BLIP, with "tokens" and "generate"'s options; from one that chooses among its answers,
  *                 as ViLT, with "top":[[answer,score]…], best first, option "top" (5) of them; VisualBERT needs
@@ -184,7 +184,7 @@ typedef struct sn_listener {
  *   "classify"    a picture or a text -> {"label","score","top":[[label,score]…]} with "image" (its file) or "text"; score:
  *                 a probability, or for SigLIP and classes of which several may hold, each by itself. options: "labels"
  *                 ([texts]: the classes, of a model that compares pictures with texts; others have their own),
- *                 "template" ("a photo of a {}"), "top" (5), "batch_size" (16)
+ *                 "template" ("a photo of a {}"), "top" (5), "batch_size" (16, or fewer where they are large)
  *   "transcribe"  a sound -> {"text","seconds","segments":[{"id","start","end","text","tokens":[ids],"temperature",
  *                 "avg_logprob","compression_ratio","no_speech_prob"}],"language","language_probability","audio"} (times
  *                 in seconds; language as far as the model knows several). options: "language" ("de" or "german"; absent:
@@ -203,9 +203,9 @@ SN_API sn_status sn_pipeline_width(const sn_pipeline *pipeline, size_t *width);
 /* One vector per item into vectors [n][width], pooled and normalised as the model's files say (without any: mean over
  * the tokens of a text, not normalised; projected and normalised for models that compare pictures with texts). An item
  * that fails is told to the listener, its vector is NaN, and the others go on; then the first failure is returned.
- * Items are sorted by length into batches of their own. options: "batch_size" (32), "prompt" (text put before each
- * text), "pooling" (another than the files say: "mean", "mean_sqrt_len", "weightedmean", "cls",
- * "max", "last"), "normalise". */
+ * Items are sorted by length into batches of their own. options: "batch_size" (32, or fewer where they are large),
+ * "prompt" (text put before each text), "pooling" (another than the files say: "mean", "mean_sqrt_len", "weightedmean",
+ * "cls", "max", "last"), "normalise". */
 SN_API sn_status sn_pipeline_embed(const sn_pipeline *pipeline, const sn_item *items, size_t n, const char *options,
                                    const sn_listener *listener, float *vectors);
 /* Writes rows x width numbers: .safetensors (tensor "embeddings"), .npy, by the name's end; atomically. */

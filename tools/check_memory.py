@@ -20,7 +20,8 @@ MODEL, PICTURE, SOUND, TEXT = "MODEL", "PICTURE", "SOUND", "a text of some words
 TEXTS = "TEXTS"  # a file of texts with every word that the model knows, or many of them
 REGIONS = "REGIONS"  # a file of the features of a picture's regions
 WRITE_TEXTS, WORDS_MOST = "--write-texts", 50000
-EMBED_PICTURE, EMBED_TEXTS = ["embed", MODEL, PICTURE], ["embed", MODEL, "--items", TEXTS]
+PICTURES = 12  # of them go through the model after one another or together, as it likes
+EMBED_PICTURE, EMBED_TEXTS = ["embed", MODEL] + PICTURES * [PICTURE], ["embed", MODEL, "--items", TEXTS]
 # model_types, how the architecture ends, whether a vocabulary is needed: what to ask of it.
 COMMANDS = [
     (("vit", "deit", "dinov2", "resnet", "vgg"), "", False, EMBED_PICTURE),
@@ -28,9 +29,9 @@ COMMANDS = [
     (("clip", "siglip", "chinese_clip"), "", True, EMBED_TEXTS + ["--kind", "text"]),
     (("bert", "distilbert", "roberta", "xlm-roberta"), "", True, EMBED_TEXTS),
     (("gpt2",), "", True, ["generate", MODEL, TEXT, "--max-new-tokens", "600", "--sample", "--temperature", "3", "--top-k", "50000"]),
-    (("vision-encoder-decoder",), "", True, ["caption", MODEL, PICTURE, "--num-beams", "4", "--max-length", "16"]),
+    (("vision-encoder-decoder",), "", True, ["caption", MODEL] + PICTURES * [PICTURE] + ["--num-beams", "4", "--max-length", "16"]),
     (("blip",), "QuestionAnswering", True, ["ask", MODEL, PICTURE, "what is it?"]),
-    (("blip",), "ConditionalGeneration", True, ["caption", MODEL, PICTURE, "--num-beams", "4"]),
+    (("blip",), "ConditionalGeneration", True, ["caption", MODEL] + PICTURES * [PICTURE] + ["--num-beams", "4"]),
     (("vilt",), "", True, ["ask", MODEL, PICTURE, "what is it?"]),
     (("visual_bert",), "", True, ["ask", MODEL, PICTURE, "what is it?", "--regions", REGIONS]),
     (("whisper",), "", True, ["transcribe", MODEL, SOUND, "--language", "en"]),

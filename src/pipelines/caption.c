@@ -5,7 +5,7 @@
 
 static const char *const own[] = {"batch_size", "prompt", NULL};
 static const char *const keys[] = {"batch_size", "prompt", SN_GENERATION_KEYS, NULL};
-enum { BATCH = 8, MOST_BATCH = 1024 };
+enum { BATCH = 4, MOST_BATCH = 1024 };
 
 typedef struct captioning {
     sn_call *call;
@@ -78,7 +78,7 @@ static sn_status settings(sn_call *call, captioning *c) {
 static sn_status run(sn_call *call) {
     captioning c;
     sn_status status = settings(call, &c);
-    if (status == SN_OK) status = sn_pictures_all(call, &(sn_picture_batches){(int64_t)c.batch, run_batch, item_failed, &c});
+    if (status == SN_OK) status = sn_pictures_all(call, &(sn_picture_batches){(int64_t)c.batch, json_object_get(call->options, "batch_size") != NULL, run_batch, item_failed, &c});
     sn_generation_free(&c.g);
     sn_encoding_free(&c.prompt);
     sn_free(c.results);

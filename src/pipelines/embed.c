@@ -29,6 +29,7 @@ typedef struct embedding {
     int normalise;      /* -1: as the files say */
     const char *prompt;
     int64_t batch;
+    bool asked;         /* for this batch */
     sn_text_list texts;
     float *vectors;     /* [n][width] */
     size_t width;
@@ -39,6 +40,7 @@ static sn_status settings(sn_call *call, embedding *e) {
     bool on = false;
     *e = (embedding){.call = call, .pooling = call->p->pooling, .normalise = -1};
     SN_TRY(sn_options_int(call->options, "batch_size", BATCH, 1, MOST_BATCH, &e->batch));
+    e->asked = json_object_get(call->options, "batch_size") != NULL;
     SN_TRY(sn_json_string(call->options, "prompt", e->pooling.prompt, &e->prompt));
     SN_TRY(sn_json_string(call->options, "pooling", NULL, &mode));
     if (mode) SN_TRY(sn_pool_mode_find(mode, &e->pooling.modes));
@@ -93,14 +95,15 @@ static sn_status text_batch(embedding *e, int64_t first, int64_t n) {
 
 /* How many texts from `at` on go together. They come the longest first and are padded to it: a batch ends where an eighth
  * of its positions would be padding, if it has enough of them to keep the processor busy (another shape costs 5 to 15 ms
- * to compile, a position of BERT-base 0.5 ms). */
+ * to compile, a position of BERT-base 0.5 ms); or where it has so many that more would only take memory. */
 static int64_t batch_at(const embedding *e, int64_t at, int64_t all) {
-    enum { ENOUGH = 192 };
+    enum { ENOUGH = 192, MANY = 2048 };
     const sn_text_ids *list = e->texts.list;
     int64_t longest = list[at].count, most = all - at < e->batch ? all - at : e->batch, n = 1, tokens = longest;
     for (; n < most; n++) {
         int64_t whole = (n + 1) * longest, more = tokens + list[at + n].count;
         if (n * longest >= ENOUGH && whole - more > whole / 8) break;
+        if (!e->asked && whole > MANY) break;
         tokens = more;
     }
     return n;
@@ -149,7 +152,7 @@ static sn_status item_failed(void *context, size_t i, sn_status status) {
 }
 
 static sn_status pictures(embedding *e) {
-    return sn_pictures_all(e->call, &(sn_picture_batches){e->batch, picture_batch, item_failed, e});
+    return sn_pictures_all(e->call, &(sn_picture_batches){e->batch, e->asked, picture_batch, item_failed, e});
 }
 
 /* ---- sounds ---- */

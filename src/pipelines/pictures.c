@@ -64,13 +64,16 @@ typedef struct gathering {
     const sn_picture_batches *to;
     sn_pictures all;
     size_t *items;
-    int64_t n;
+    int64_t n, most; /* of this batch, of any */
 } gathering;
 
 static sn_status flush(gathering *g) {
     int64_t n = g->n;
     g->n = 0;
-    return n ? g->to->run(g->to->context, &g->all, g->items, n) : SN_OK;
+    if (!n) return SN_OK;
+    SN_TRY(g->to->run(g->to->context, &g->all, g->items, n));
+    if (!g->to->asked && g->most == 1) g->most = sn_work_rows(g->call->work, 1, g->to->most);
+    return SN_OK;
 }
 
 static sn_status keep(gathering *g, size_t i, const sn_pictures *one) {
@@ -94,14 +97,14 @@ static sn_status add(gathering *g, size_t i) {
         status = sn_pictures_make(g->call, i, 1, &one); /* its error is the last one again */
     }
     if (status != SN_OK) return g->to->failed(g->to->context, i, status);
-    if (g->n == g->to->most || (g->n && (one.height != g->all.height || one.width != g->all.width))) status = flush(g);
+    if (g->n == g->most || (g->n && (one.height != g->all.height || one.width != g->all.width))) status = flush(g);
     if (status == SN_OK) status = keep(g, i, &one);
     sn_pictures_free(&one);
     return status;
 }
 
 sn_status sn_pictures_all(const sn_call *call, const sn_picture_batches *to) {
-    gathering g = {.call = call, .to = to, .items = sn_alloc((size_t)to->most, sizeof *g.items)};
+    gathering g = {.call = call, .to = to, .most = to->asked ? to->most : 1, .items = sn_alloc((size_t)to->most, sizeof *g.items)};
     sn_status status = g.items ? SN_OK : SN_ERR_MEMORY;
     for (size_t i = 0; status == SN_OK && i < call->n; i++) status = add(&g, i);
     if (status == SN_OK) status = flush(&g);

@@ -20,7 +20,7 @@ struct sn_work {
     int n;
     uint64_t clock;
     void *memory;
-    size_t bytes;
+    size_t bytes, last; /* of the memory; of the last run's program */
     sn_decoding *decoding;
     int64_t rows, positions; /* of the decoding session */
 };
@@ -197,7 +197,8 @@ static sn_status run(sn_work *w, const sn_feed *f, const char *const *names, sn_
     slot *s;
     SN_TRY(find(w, f, names, &s));
     s->used = ++w->clock;
-    SN_TRY(sn_pages_reserve(&w->memory, &w->bytes, sn_program_bytes(s->program)));
+    w->last = sn_program_bytes(s->program);
+    SN_TRY(sn_pages_reserve(&w->memory, &w->bytes, w->last));
     sn_runner_lend(s->runner, w->memory);
     bind_inputs(s->runner, f);
     SN_TRY(sn_runner_run(s->runner, SN_RUN_ALL, &(sn_run_info){0, 0}));
@@ -207,6 +208,16 @@ static sn_status run(sn_work *w, const sn_feed *f, const char *const *names, sn_
 }
 
 sn_status sn_work_run(sn_work *w, const sn_feed *f, const char *const *names, sn_result *out) { return run(w, f, names, out); }
+
+int64_t sn_work_rows(const sn_work *w, int64_t rows, int64_t most) {
+    enum { PROGRAM_MOST = 24 << 20, WRITING_MOST = 64 << 20 };
+    int64_t each = (int64_t)w->last / rows + 1, n = PROGRAM_MOST / each;
+    if (n > most) n = most;
+    if (w->decoding) each += (int64_t)sn_decoding_bytes(w->decoding) / rows;
+    if (n > WRITING_MOST / each) n = WRITING_MOST / each;
+    return n < 1 ? 1 : n;
+}
+
 sn_status sn_work_encode(sn_work *w, const sn_feed *f, sn_result *out) { return run(w, f, NULL, out); }
 
 sn_status sn_work_begin(sn_work *w, const sn_feed *f, sn_decoding *decoding) {

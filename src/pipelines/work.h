@@ -32,6 +32,9 @@ typedef struct sn_result {
 } sn_result;
 /* The first of the names (NULL-terminated; literals) that the model gives for this feed. */
 sn_status sn_work_run(sn_work *work, const sn_feed *feed, const char *const *names, sn_result *out);
+/* How many rows may go together where nobody asked for a number, so that a program's memory is no more than 24 MB and, where
+ * texts are written, 64 MB with that of the writing: judged by the last run, which was of `rows`; 1 to `most`. */
+int64_t sn_work_rows(const sn_work *work, int64_t rows, int64_t most);
 /* Its shape alone: nothing is compiled or run, arrays may be NULL. */
 sn_status sn_work_shape(const sn_pipeline *p, const sn_feed *feed, const char *const *names, sn_result *out);
 
