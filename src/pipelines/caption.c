@@ -78,7 +78,7 @@ static sn_status settings(sn_call *call, captioning *c) {
 static sn_status run(sn_call *call) {
     captioning c;
     sn_status status = settings(call, &c);
-    if (status == SN_OK) status = sn_pictures_all(call, &(sn_picture_batches){(int64_t)c.batch, json_object_get(call->options, "batch_size") != NULL, run_batch, item_failed, &c});
+    if (status == SN_OK) status = sn_pictures_all(call, &(sn_picture_batches){(int64_t)c.batch, run_batch, item_failed, &c});
     sn_generation_free(&c.g);
     sn_encoding_free(&c.prompt);
     sn_free(c.results);

@@ -262,7 +262,7 @@ static sn_status classify(classifying *c) {
     SN_TRY(compares ? with_labels(c) : with_own(c));
     c->scores = sn_alloc((size_t)(c->classes > 0 ? c->classes : 1), sizeof *c->scores);
     if (!c->scores) return SN_ERR_MEMORY;
-    return text ? texts(c) : sn_pictures_all(call, &(sn_picture_batches){c->batch, json_object_get(call->options, "batch_size") != NULL, picture_batch, item_failed, c});
+    return text ? texts(c) : sn_pictures_all(call, &(sn_picture_batches){c->batch, picture_batch, item_failed, c});
 }
 
 static sn_status run(sn_call *call) {

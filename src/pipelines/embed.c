@@ -29,7 +29,6 @@ typedef struct embedding {
     int normalise;      /* -1: as the files say */
     const char *prompt;
     int64_t batch;
-    bool asked;         /* for this batch */
     sn_text_list texts;
     float *vectors;     /* [n][width] */
     size_t width;
@@ -40,7 +39,6 @@ static sn_status settings(sn_call *call, embedding *e) {
     bool on = false;
     *e = (embedding){.call = call, .pooling = call->p->pooling, .normalise = -1};
     SN_TRY(sn_options_int(call->options, "batch_size", BATCH, 1, MOST_BATCH, &e->batch));
-    e->asked = json_object_get(call->options, "batch_size") != NULL;
     SN_TRY(sn_json_string(call->options, "prompt", e->pooling.prompt, &e->prompt));
     SN_TRY(sn_json_string(call->options, "pooling", NULL, &mode));
     if (mode) SN_TRY(sn_pool_mode_find(mode, &e->pooling.modes));
@@ -103,7 +101,7 @@ static int64_t batch_at(const embedding *e, int64_t at, int64_t all) {
     for (; n < most; n++) {
         int64_t whole = (n + 1) * longest, more = tokens + list[at + n].count;
         if (n * longest >= ENOUGH && whole - more > whole / 8) break;
-        if (!e->asked && whole > MANY) break;
+        if (!sn_call_batch_asked(e->call) && whole > MANY) break;
         tokens = more;
     }
     return n;
@@ -152,7 +150,7 @@ static sn_status item_failed(void *context, size_t i, sn_status status) {
 }
 
 static sn_status pictures(embedding *e) {
-    return sn_pictures_all(e->call, &(sn_picture_batches){e->batch, e->asked, picture_batch, item_failed, e});
+    return sn_pictures_all(e->call, &(sn_picture_batches){e->batch, picture_batch, item_failed, e});
 }
 
 /* ---- sounds ---- */

@@ -51,12 +51,11 @@ typedef struct sn_pictures {
 sn_status sn_pictures_make(const sn_call *call, size_t first, size_t n, sn_pictures *out);
 void sn_pictures_free(sn_pictures *p);
 sn_feed sn_feed_pictures(const sn_pictures *p, int64_t n);
-/* All items' pictures, in batches of one size in the order of the items: of `most` where that was asked for, else the first
- * alone and then as many together as sn_work_rows allows. run: of `items` [n]; failed: of an item whose
- * picture cannot be had, after those before it have run, with its error recorded. What they fail with ends it. */
+/* All items' pictures, in batches of one size in the order of the items: of `most` where the call asks for a size, else the
+ * first alone and then as many together as sn_work_rows allows. run: of `items` [n]; failed: of an item whose picture
+ * cannot be had, after those before it have run, with its error recorded. What they fail with ends it. */
 typedef struct sn_picture_batches {
     int64_t most; /* pictures of a batch */
-    bool asked;
     sn_status (*run)(void *context, const sn_pictures *pictures, const size_t *items, int64_t n);
     sn_status (*failed)(void *context, size_t item, sn_status status);
     void *context;

@@ -64,7 +64,7 @@ typedef struct gathering {
     const sn_picture_batches *to;
     sn_pictures all;
     size_t *items;
-    int64_t n, most; /* of this batch, of any */
+    int64_t n, most; /* pictures: of this batch so far, of a whole one */
 } gathering;
 
 static sn_status flush(gathering *g) {
@@ -72,7 +72,7 @@ static sn_status flush(gathering *g) {
     g->n = 0;
     if (!n) return SN_OK;
     SN_TRY(g->to->run(g->to->context, &g->all, g->items, n));
-    if (!g->to->asked && g->most == 1) g->most = sn_work_rows(g->call->work, 1, g->to->most);
+    if (g->most == 1 && !sn_call_batch_asked(g->call)) g->most = sn_work_rows(g->call->work, 1, g->to->most);
     return SN_OK;
 }
 
@@ -104,7 +104,7 @@ static sn_status add(gathering *g, size_t i) {
 }
 
 sn_status sn_pictures_all(const sn_call *call, const sn_picture_batches *to) {
-    gathering g = {.call = call, .to = to, .most = to->asked ? to->most : 1, .items = sn_alloc((size_t)to->most, sizeof *g.items)};
+    gathering g = {.call = call, .to = to, .most = sn_call_batch_asked(call) ? to->most : 1, .items = sn_alloc((size_t)to->most, sizeof *g.items)};
     sn_status status = g.items ? SN_OK : SN_ERR_MEMORY;
     for (size_t i = 0; status == SN_OK && i < call->n; i++) status = add(&g, i);
     if (status == SN_OK) status = flush(&g);

@@ -65,6 +65,8 @@ sn_status sn_call_give(sn_call *call, size_t i, json_t *result) {
     return SN_OK;
 }
 
+bool sn_call_batch_asked(const sn_call *call) { return json_object_get(call->options, "batch_size") != NULL; }
+
 sn_status sn_call_item_failed(sn_call *call, size_t i, sn_status status) {
     if (status == SN_ERR_MEMORY || status == SN_ERR_CANCELLED || status == SN_ERR_BACKEND) return status;
     char message[1024], file[1024];

@@ -71,6 +71,8 @@ sn_status sn_call_give(sn_call *call, size_t i, json_t *result);
 sn_status sn_call_item_failed(sn_call *call, size_t i, sn_status status);
 /* one(context, i) for every item of the call in turn; those that fail are told, and the others go on. */
 sn_status sn_call_each(sn_call *call, sn_status (*one)(void *context, size_t i), void *context);
+/* Was a batch size asked for? If not, memory decides how many go together. */
+bool sn_call_batch_asked(const sn_call *call);
 
 /* Does the page take this kind (sn_page_accepts)? */
 bool sn_pipeline_accepts(const sn_pipeline *p, unsigned kinds);
