@@ -5,6 +5,7 @@ Runtime in f32 beside our f32; PyTorch in bf16 and under autocast, and ONNX Runt
 whisper.cpp in both (peer_processes.py).
 """
 import os
+import statistics
 import struct
 import subprocess
 import tempfile
@@ -57,6 +58,12 @@ def row(bench, name, measure, summary):
         measure_row(bench, name, place, arguments.replace(TEXTS, file.name), measure, summary)
 
 
+def repeated(worker, figures):
+    """As the programs of peer_processes.py measure: once to warm up after the others, then the median of a few."""
+    answers = [worker.ask('run') for _ in range(1 + peer_processes.REPETITIONS)][1:]
+    return {figure: statistics.median(answer[figure] for answer in answers) for figure in figures}
+
+
 def measure_row(bench, name, place, arguments, measure, summary):
     title, work, model, _, f32, auto, figures = ROWS[name]
     figures = figures if isinstance(figures, dict) else {figures: None}
@@ -76,7 +83,7 @@ def measure_row(bench, name, place, arguments, measure, summary):
         if apart:
             raise SystemExit('%s: the numbers differ: %s' % (name, means))
         pids = [w.process.pid for w in workers.values()]
-        contestants = {n: lambda w=w: w.ask('run') for n, w in workers.items()}
+        contestants = {n: lambda w=w: repeated(w, figures) if any(started.values()) else w.ask('run') for n, w in workers.items()}
         contestants.update((n, run) for n, run in started.items() if run)
         answers, foreign = measure(contestants, bench.options, pids)
         for worker in workers.values():

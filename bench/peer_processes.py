@@ -12,7 +12,7 @@ import re
 import statistics
 import subprocess
 
-REPETITIONS = 3  # of llama-bench in one round; the median counts
+REPETITIONS = 3  # of llama-bench in one round, after one that does not count; the median counts
 
 
 def options(parser):
