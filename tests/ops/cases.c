@@ -211,6 +211,7 @@ const sn_case sn_cases[] = {
     ATTEND("causal, more queries", 2, 6, 4, 1, 1, 3, 1),
     ATTEND("groups", 2, 4, 3, 6, 2, 3, 0),
     ATTEND("one query", 2, 1, 37, 4, 2, 17, 0, , I('L', 37, 2)),
+    ATTEND("one query, many heads", 3, 1, 71, 7, 7, 24, 0, , I('L', 71, 3)),
     ATTEND("tiles", 2, 101, 83, 3, 3, 40, 0, , I('I', 2, 2, 83)),
     ATTEND("tiles, causal", 1, 70, 70, 4, 2, 64, 1),
     ATTEND("many keys", 1, 9, 1100, 1, 1, 20, 0),
@@ -220,6 +221,7 @@ const sn_case sn_cases[] = {
          F('C', c, m, g * d), I('L', m, n) __VA_ARGS__)
     CACHED("one query", 3, 1, 1, 2, 2, 4, 3, 6, 0),
     CACHED("long", 2, 1, 1, 4, 4, 64, 5, 203, 0),
+    CACHED("long, many heads", 3, 1, 1, 10, 5, 20, 3, 70, 0),
     CACHED("beams", 4, 1, 1, 6, 2, 5, 3, 7, 1, , I('I', 3, 4, 7)),
     CACHED("prompt behind a cache", 2, 13, 13, 2, 1, 8, 2, 9, 0, , I('L', 13, 2)),
     CACHED("padded prompt of beams", 3, 4, 4, 2, 2, 16, 4, 5, 1, , I('I', 4, 3, 5), I('I', 2, 3, 4)),

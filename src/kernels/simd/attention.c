@@ -100,10 +100,6 @@ static void item(const job *j, int64_t index, char *scratch) {
     const sn_att *a = &j->a;
     int64_t part = index % j->parts, kv = index / j->parts % a->s.kv_heads, n = index / j->parts / a->s.kv_heads;
     sn_attention_row row = sn_attention_row_of(&a->s, a->args, n);
-    if (a->rows < SN_ATT_DIRECT) {
-        sn_att_direct(a, &row, kv, scratch);
-        return;
-    }
     size_t bytes;
     room m = room_of(a, scratch, &bytes);
     sn_att_turn(a, &row, kv, 0, m.keys);
@@ -120,9 +116,30 @@ static void lane(void *context, int64_t index) {
     for (int64_t i = index; i < items; i += j->lanes) item(j, i, scratch);
 }
 
-static size_t lane_bytes(const sn_att *a) {
+static int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Heads of a row that a lane takes together at most, where it has a stretch of the list of all rows' heads. */
+static int64_t heads_together(const sn_att *a, int64_t lanes) {
+    int64_t share = (a->s.rows * a->s.kv_heads + lanes - 1) / lanes;
+    return lesser(lesser(share, a->s.kv_heads), SN_ATT_DIRECT_HEADS);
+}
+
+static void direct_lane(void *context, int64_t index) {
+    const job *j = context;
+    const sn_att *a = &j->a;
+    int64_t all = a->s.rows * a->s.kv_heads, end = all * (index + 1) / j->lanes, most = heads_together(a, j->lanes);
+    char *scratch = (char *)a->args->scratch + (size_t)index * a->lane;
+    for (int64_t i = all * index / j->lanes, heads; i < end; i += heads) {
+        int64_t kv = i % a->s.kv_heads;
+        sn_attention_row row = sn_attention_row_of(&a->s, a->args, i / a->s.kv_heads);
+        heads = lesser(lesser(end - i, a->s.kv_heads - kv), most);
+        sn_att_direct(a, &row, kv, heads, scratch);
+    }
+}
+
+static size_t lane_bytes(const sn_att *a, int64_t lanes) {
     size_t bytes;
-    if (a->rows < SN_ATT_DIRECT) return (size_t)sn_att_direct_words(a) * 4 + 64;
+    if (a->rows < SN_ATT_DIRECT) return (size_t)sn_att_direct_words(a, heads_together(a, lanes)) * 4 + 64;
     (void)room_of(a, NULL, &bytes);
     return bytes;
 }
@@ -131,8 +148,8 @@ static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     job j = {.a = sn_att_of(plan, args), .lanes = plan->threads};
     SN_TRY(sn_attention_check(&j.a.s, args));
     j.parts = parts_of(&j.a);
-    j.a.lane = lane_bytes(&j.a);
-    sn_parallel(plan->threads, j.lanes, lane, &j);
+    j.a.lane = lane_bytes(&j.a, j.lanes);
+    sn_parallel(plan->threads, j.lanes, j.a.rows < SN_ATT_DIRECT ? direct_lane : lane, &j);
     return SN_OK;
 }
 
@@ -141,7 +158,7 @@ static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
     bool direct = r->attr->attention.heads / r->attr->attention.kv_heads * r->in[0].shape.dim[1] < SN_ATT_DIRECT;
     plan->state = (void *)(uintptr_t)sn_tile_of(r->isa, direct ? SN_F32 : r->in[0].dtype);
     sn_att a = sn_att_of(plan, NULL);
-    plan->scratch = lane_bytes(&a) * (size_t)r->threads;
+    plan->scratch = lane_bytes(&a, r->threads) * (size_t)r->threads;
     return SN_OK;
 }
 

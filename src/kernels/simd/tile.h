@@ -33,10 +33,12 @@ typedef struct sn_tile {
     /* s becomes p = e^(s scale - lse), dp becomes p (dp - delta) scale. */
     void (*slopes)(float *s, float *dp, int64_t n, float scale, float lse, float delta);
 
-    /* A few queries against keys that lie anywhere: s[r * s_row + j] = q[r * d ..] · rows[j]. */
-    void (*dots)(const float *q, int64_t n_q, const void *const *rows, int64_t n, bool narrow, int64_t d, float *s, int64_t s_row);
-    /* acc[r * d ..] += sum over j of p[r * p_row + j] rows[j] */
-    void (*mix)(const float *p, int64_t p_row, int64_t n_q, const void *const *rows, int64_t n, bool narrow, int64_t d, float *acc);
+    /* A few queries against elements [from, from + d) of keys that lie anywhere: s[r * s_row + j] = q[r * d ..] · rows[j][from ..]. */
+    void (*dots)(const float *q, int64_t n_q, const void *const *rows, int64_t from, int64_t n, bool narrow, int64_t d, float *s,
+                 int64_t s_row);
+    /* acc[r * d ..] += sum over j of p[r * p_row + j] rows[j][from ..] */
+    void (*mix)(const float *p, int64_t p_row, int64_t n_q, const void *const *rows, int64_t from, int64_t n, bool narrow, int64_t d,
+                float *acc);
     /* to = from * factor, rounded where narrow */
     void (*store)(const float *from, float factor, int64_t d, bool narrow, void *to);
 } sn_tile;

@@ -214,8 +214,8 @@ INLINE float one_at(const void *row, bool narrow, int64_t i) {
     return narrow ? sn_from_bf16(((const uint16_t *)row)[i]) : ((const float *)row)[i];
 }
 
-INLINE void dots_of(const float *q, int64_t n_q, const void *const *rows, int64_t n, bool narrow, int64_t d, float *s,
-                    int64_t s_row) {
+INLINE void dots_of(const float *q, int64_t n_q, const void *const *rows, int64_t from, int64_t n, bool narrow, int64_t d,
+                    float *s, int64_t s_row) {
     int64_t whole = d / LANES * LANES;
     for (int64_t j = 0; j < n; j++)
         for (int64_t r = 0; r < n_q; r++) {
@@ -223,42 +223,44 @@ INLINE void dots_of(const float *q, int64_t n_q, const void *const *rows, int64_
             vf sum[2] = {{0}, {0}};
             int64_t i = 0;
             for (; i + 2 * LANES <= whole; i += 2 * LANES) {
-                sum[0] = V_FMA(load(x + i), row_at(rows[j], narrow, i), sum[0]);
-                sum[1] = V_FMA(load(x + i + LANES), row_at(rows[j], narrow, i + LANES), sum[1]);
+                sum[0] = V_FMA(load(x + i), row_at(rows[j], narrow, from + i), sum[0]);
+                sum[1] = V_FMA(load(x + i + LANES), row_at(rows[j], narrow, from + i + LANES), sum[1]);
             }
-            for (; i < whole; i += LANES) sum[0] = V_FMA(load(x + i), row_at(rows[j], narrow, i), sum[0]);
+            for (; i < whole; i += LANES) sum[0] = V_FMA(load(x + i), row_at(rows[j], narrow, from + i), sum[0]);
             float all = V_SUM(sum[0] + sum[1]);
-            for (; i < d; i++) all += x[i] * one_at(rows[j], narrow, i);
+            for (; i < d; i++) all += x[i] * one_at(rows[j], narrow, from + i);
             s[r * s_row + j] = all;
         }
 }
-FN void dots(const float *q, int64_t n_q, const void *const *rows, int64_t n, bool narrow, int64_t d, float *s, int64_t s_row) {
-    if (narrow) dots_of(q, n_q, rows, n, true, d, s, s_row);
-    else dots_of(q, n_q, rows, n, false, d, s, s_row);
+FN void dots(const float *q, int64_t n_q, const void *const *rows, int64_t from, int64_t n, bool narrow, int64_t d, float *s,
+             int64_t s_row) {
+    if (narrow) dots_of(q, n_q, rows, from, n, true, d, s, s_row);
+    else dots_of(q, n_q, rows, from, n, false, d, s, s_row);
 }
 
-INLINE void mix_columns(const int nv, const float *p, const void *const *rows, int64_t n, bool narrow, int64_t at, float *acc) {
+INLINE void mix_columns(const int nv, const float *p, const void *const *rows, int64_t from, int64_t n, bool narrow, float *acc) {
     vf sum[4];
-    UNROLL for (int v = 0; v < nv; v++) sum[v] = load(acc + at + v * LANES);
+    UNROLL for (int v = 0; v < nv; v++) sum[v] = load(acc + v * LANES);
     for (int64_t j = 0; j < n; j++) {
         vf x = V_SET(p[j]);
-        UNROLL for (int v = 0; v < nv; v++) sum[v] = V_FMA(x, row_at(rows[j], narrow, at + v * LANES), sum[v]);
+        UNROLL for (int v = 0; v < nv; v++) sum[v] = V_FMA(x, row_at(rows[j], narrow, from + v * LANES), sum[v]);
     }
-    UNROLL for (int v = 0; v < nv; v++) *(vf *)(acc + at + v * LANES) = sum[v];
+    UNROLL for (int v = 0; v < nv; v++) *(vf *)(acc + v * LANES) = sum[v];
 }
-INLINE void mix_of(const float *p, int64_t p_row, int64_t n_q, const void *const *rows, int64_t n, bool narrow, int64_t d,
-                   float *acc) {
+INLINE void mix_of(const float *p, int64_t p_row, int64_t n_q, const void *const *rows, int64_t from, int64_t n, bool narrow,
+                   int64_t d, float *acc) {
     for (int64_t r = 0; r < n_q; r++, p += p_row, acc += d) {
         int64_t i = 0;
-        for (; i + 4 * LANES <= d; i += 4 * LANES) mix_columns(4, p, rows, n, narrow, i, acc);
-        for (; i + LANES <= d; i += LANES) mix_columns(1, p, rows, n, narrow, i, acc);
+        for (; i + 4 * LANES <= d; i += 4 * LANES) mix_columns(4, p, rows, from + i, n, narrow, acc + i);
+        for (; i + LANES <= d; i += LANES) mix_columns(1, p, rows, from + i, n, narrow, acc + i);
         for (; i < d; i++)
-            for (int64_t j = 0; j < n; j++) acc[i] += p[j] * one_at(rows[j], narrow, i);
+            for (int64_t j = 0; j < n; j++) acc[i] += p[j] * one_at(rows[j], narrow, from + i);
     }
 }
-FN void mix(const float *p, int64_t p_row, int64_t n_q, const void *const *rows, int64_t n, bool narrow, int64_t d, float *acc) {
-    if (narrow) mix_of(p, p_row, n_q, rows, n, true, d, acc);
-    else mix_of(p, p_row, n_q, rows, n, false, d, acc);
+FN void mix(const float *p, int64_t p_row, int64_t n_q, const void *const *rows, int64_t from, int64_t n, bool narrow, int64_t d,
+            float *acc) {
+    if (narrow) mix_of(p, p_row, n_q, rows, from, n, true, d, acc);
+    else mix_of(p, p_row, n_q, rows, from, n, false, d, acc);
 }
 
 FN void store(const float *from, float factor, int64_t d, bool narrow, void *to) {
