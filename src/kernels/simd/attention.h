@@ -59,9 +59,9 @@ void sn_att_hide(const sn_att *a, const sn_attention_row *row, int64_t r, int64_
 /* Keys that any of the rows [r0, r1) sees. */
 int64_t sn_att_sees(const sn_att *a, const sn_attention_row *row, int64_t r0, int64_t r1);
 
-/* Attention of so few query rows that turning the keys into words would not pay, of `heads` key/value heads from kv on (at most
- * SN_ATT_DIRECT_HEADS: of Whisper's and GPT-2's, 1 to 6 were tried); see attention_direct.c. */
-enum { SN_ATT_DIRECT = 8, SN_ATT_DIRECT_HEADS = 3 };
+/* Attention of so few query rows that turning the keys into words would not pay, of `heads` key/value heads from kv on, at most
+ * SN_ATT_DIRECT_HEADS; see attention_direct.c. */
+enum { SN_ATT_DIRECT = 8, SN_ATT_DIRECT_HEADS = 8 };
 int64_t sn_att_direct_words(const sn_att *a, int64_t heads);
 void sn_att_direct(const sn_att *a, const sn_attention_row *row, int64_t kv, int64_t heads, char *scratch);
 #endif
