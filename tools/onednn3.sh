@@ -16,4 +16,4 @@ SUMS
     for wheel in "$directory"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$directory/wheels/all"; done
     cp -r "$directory"/wheels/all/*.data/data/include "$directory"/wheels/all/*.data/data/lib "$directory/onednn/"
 fi
-exec tools/build.sh "$directory" "$jobs" -DBUILD_TESTING=ON -DSN_DNNL_ROOT="$PWD/$directory/onednn"
+exec tools/build.sh "$directory" "$jobs" -DBUILD_TESTING=ON -DSN_DNNL_ROOT="$(cd "$directory" && pwd)/onednn"
