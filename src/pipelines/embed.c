@@ -98,10 +98,11 @@ static int64_t batch_at(const embedding *e, int64_t at, int64_t all) {
     enum { ENOUGH = 192, MANY = 2048 };
     const sn_text_ids *list = e->texts.list;
     int64_t longest = list[at].count, most = all - at < e->batch ? all - at : e->batch, n = 1, tokens = longest;
+    bool asked = sn_call_batch_asked(e->call);
     for (; n < most; n++) {
         int64_t whole = (n + 1) * longest, more = tokens + list[at + n].count;
         if (n * longest >= ENOUGH && whole - more > whole / 8) break;
-        if (!sn_call_batch_asked(e->call) && whole > MANY) break;
+        if (!asked && whole > MANY) break;
         tokens = more;
     }
     return n;

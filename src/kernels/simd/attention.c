@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/parallel.h"
+#include "kernels/ref/ref.h"
 #include "kernels/simd/attention.h"
 
 enum { ROWS = SN_ATT_ROWS, KEYS = SN_ATT_KEYS };
@@ -116,33 +117,31 @@ static void lane(void *context, int64_t index) {
     for (int64_t i = index; i < items; i += j->lanes) item(j, i, scratch);
 }
 
-static int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Heads of a row that a lane takes together at most, where it has a stretch of the list of all rows' heads: as many as lie in
  * 384 bytes of a key (measured on Whisper and GPT-2: in more of them, keys no longer fit the nearest cache). */
-static int64_t heads_together(const sn_att *a, int64_t lanes) {
+static int64_t heads_together(const sn_att *a) {
     enum { STRETCH = 384 };
-    int64_t share = (a->s.rows * a->s.kv_heads + lanes - 1) / lanes, bytes = a->s.d * (int64_t)sn_dtype_size(a->plan->in[1].dtype);
-    int64_t most = lesser(bytes < STRETCH ? STRETCH / bytes : 1, SN_ATT_DIRECT_HEADS);
-    return lesser(lesser(share, a->s.kv_heads), most);
+    int64_t lanes = a->plan->threads, share = (a->s.rows * a->s.kv_heads + lanes - 1) / lanes, bytes = a->s.d * (a->narrow ? 2 : 4);
+    int64_t most = sn_min64(bytes < STRETCH ? STRETCH / bytes : 1, SN_ATT_DIRECT_HEADS);
+    return sn_min64(sn_min64(share, a->s.kv_heads), most);
 }
 
 static void direct_lane(void *context, int64_t index) {
     const job *j = context;
     const sn_att *a = &j->a;
-    int64_t all = a->s.rows * a->s.kv_heads, end = all * (index + 1) / j->lanes, most = heads_together(a, j->lanes);
+    int64_t all = a->s.rows * a->s.kv_heads, end = all * (index + 1) / j->lanes, most = heads_together(a);
     char *scratch = (char *)a->args->scratch + (size_t)index * a->lane;
     for (int64_t i = all * index / j->lanes, heads; i < end; i += heads) {
         int64_t kv = i % a->s.kv_heads;
         sn_attention_row row = sn_attention_row_of(&a->s, a->args, i / a->s.kv_heads);
-        heads = lesser(lesser(end - i, a->s.kv_heads - kv), most);
+        heads = sn_min64(sn_min64(end - i, a->s.kv_heads - kv), most);
         sn_att_direct(a, &row, kv, heads, scratch);
     }
 }
 
-static size_t lane_bytes(const sn_att *a, int64_t lanes) {
+static size_t lane_bytes(const sn_att *a) {
     size_t bytes;
-    if (a->rows < SN_ATT_DIRECT) return (size_t)sn_att_direct_words(a, heads_together(a, lanes)) * 4 + 64;
+    if (a->rows < SN_ATT_DIRECT) return (size_t)sn_att_direct_words(a, heads_together(a)) * 4 + 64;
     (void)room_of(a, NULL, &bytes);
     return bytes;
 }
@@ -151,7 +150,7 @@ static sn_status run(const sn_kernel_plan *plan, const sn_kernel_args *args) {
     job j = {.a = sn_att_of(plan, args), .lanes = plan->threads};
     SN_TRY(sn_attention_check(&j.a.s, args));
     j.parts = parts_of(&j.a);
-    j.a.lane = lane_bytes(&j.a, j.lanes);
+    j.a.lane = lane_bytes(&j.a);
     sn_parallel(plan->threads, j.lanes, j.a.rows < SN_ATT_DIRECT ? direct_lane : lane, &j);
     return SN_OK;
 }
@@ -161,7 +160,7 @@ static sn_status prepare(const sn_kernel_request *r, sn_kernel_plan *plan) {
     bool direct = r->attr->attention.heads / r->attr->attention.kv_heads * r->in[0].shape.dim[1] < SN_ATT_DIRECT;
     plan->state = (void *)(uintptr_t)sn_tile_of(r->isa, direct ? SN_F32 : r->in[0].dtype);
     sn_att a = sn_att_of(plan, NULL);
-    plan->scratch = lane_bytes(&a, r->threads) * (size_t)r->threads;
+    plan->scratch = lane_bytes(&a) * (size_t)r->threads;
     return SN_OK;
 }
 
