@@ -184,7 +184,7 @@ typedef struct sn_listener {
  *   "classify"    a picture or a text -> {"label","score","top":[[label,score]…]} with "image" (its file) or "text"; score:
  *                 a probability, or for SigLIP and classes of which several may hold, each by itself. options: "labels"
  *                 ([texts]: the classes, of a model that compares pictures with texts; others have their own),
- *                 "template" ("a photo of a {}"), "top" (5), "batch_size" (16, or fewer where they are large)
+ *                 "template" ("a photo of a {}"), "top" (5), "batch_size" (16; of pictures fewer where they are large)
  *   "transcribe"  a sound -> {"text","seconds","segments":[{"id","start","end","text","tokens":[ids],"temperature",
  *                 "avg_logprob","compression_ratio","no_speech_prob"}],"language","language_probability","audio"} (times
  *                 in seconds; language as far as the model knows several). options: "language" ("de" or "german"; absent:
