@@ -120,9 +120,33 @@ def families():
     vilt = T.ViltConfig(**{**SMALL_TEXT, **SMALL_IMAGE}, **three)
     yield "vilt", shuffled(T.ViltModel)(vilt), joint_inputs(), ["pooler_output"]
     yield "vilt_answers", shuffled(T.ViltForQuestionAnswering)(vilt), joint_inputs(), ["logits"]
+    yield "vilt_words", shuffled(T.ViltForMaskedLM)(vilt), joint_inputs(), ["logits"]
+    yield "vilt_retrieval", shuffled(T.ViltForImageAndTextRetrieval)(vilt), joint_inputs(), ["logits"]
     yield "gpt2_lm", T.GPT2LMHeadModel(gpt2()), text_inputs(lengths=(7, 5), takes_types=False), ["logits"]
     yield from blips()
     yield from visual_berts()
+    yield from heads()
+
+
+def heads():
+    """Over the smallest of the text models: answers' spans, choices, classes of tokens, BERT's two tasks."""
+    text = {**SMALL_TEXT, "num_hidden_layers": 1}
+    bert, roberta = T.BertConfig(**text), T.RobertaConfig(**text, pad_token_id=1, type_vocab_size=1)
+    distil = T.DistilBertConfig(dim=8, n_layers=1, n_heads=2, hidden_dim=12, vocab_size=VOCAB, max_position_embeddings=12)
+    span = ["start_logits", "end_logits"]
+    yield "bert_pretraining", T.BertForPreTraining(bert), text_inputs(), ["prediction_logits", "seq_relationship_logits"]
+    yield "bert_next", T.BertForNextSentencePrediction(bert), text_inputs(), ["logits"]
+    yield "bert_answers", T.BertForQuestionAnswering(bert), text_inputs(), span
+    yield "bert_choices", choices(T.BertForMultipleChoice)(bert), text_inputs(), ["logits"]
+    yield "roberta_answers", T.RobertaForQuestionAnswering(roberta), text_inputs(pad=1, types=1), span
+    yield "roberta_choices", choices(T.RobertaForMultipleChoice)(roberta), text_inputs(pad=1, types=1), ["logits"]
+    yield "distilbert_answers", T.DistilBertForQuestionAnswering(distil), text_inputs(takes_types=False), span
+    yield "distilbert_choices", choices(T.DistilBertForMultipleChoice)(distil), text_inputs(takes_types=False), ["logits"]
+    distil.num_labels = 3
+    yield "distilbert_tokens", T.DistilBertForTokenClassification(distil), text_inputs(takes_types=False), ["logits"]
+    last = gpt2(n_embd=8, num_labels=3, pad_token_id=0)
+    last.n_layer = 1
+    yield "gpt2_classes", T.GPT2ForSequenceClassification(last), text_inputs(takes_types=False), ["logits"]
 
 
 def captioner(decoder, **encoder):
@@ -210,15 +234,18 @@ def visual_berts():
     yield "visual_bert_pretraining", T.VisualBertForPreTraining(config), region_inputs(), ["prediction_logits", "seq_relationship_logits"]
     yield "visual_bert_answers", T.VisualBertForQuestionAnswering(config), region_inputs(), ["logits"]
     yield "visual_bert_reasoning", T.VisualBertForVisualReasoning(config), region_inputs(), ["logits"]
-    yield "visual_bert_choices", Choices(config), region_inputs(), ["logits"]
+    yield "visual_bert_choices", choices(T.VisualBertForMultipleChoice)(config), region_inputs(), ["logits"]
 
 
-class Choices(T.VisualBertForMultipleChoice):
-    """The rows are the choices of one picture."""
-    def forward(self, **given):
-        given = {k: v[None] if torch.is_tensor(v) else v for k, v in given.items()}
-        out = super().forward(**given)
-        return {"logits": out.logits.reshape(-1, 1), "hidden_states": out.hidden_states}
+def choices(kind):
+    """The rows are the choices of one question."""
+    class Same(kind):
+        def forward(self, **given):
+            given = {k: v[None] if torch.is_tensor(v) else v for k, v in given.items()}
+            out = super().forward(**given)
+            return {"logits": out.logits.reshape(-1, 1), "hidden_states": out.hidden_states}
+    Same.__name__ = kind.__name__
+    return Same
 
 
 def region_inputs(regions=3, width=5):
@@ -260,7 +287,7 @@ class Base(T.BlipModel):
 
 
 Answers.__name__, Retrieval.__name__ = "BlipForQuestionAnswering", "BlipForImageTextRetrieval"  # what is saved
-Base.__name__, Choices.__name__ = "BlipModel", "VisualBertForMultipleChoice"
+Base.__name__ = "BlipModel"
 
 
 def fill(model):
@@ -321,7 +348,7 @@ def make(place, model, inputs, wanted):
     loss = 0
     for key in wanted:
         saved["dy." + key] = torch.randn_like(got[key].float())
-        if "in.mask" in saved and saved["in.mask"].dim() == 1 and got[key].dim() == 3 and got[key].shape[1] == STEPS:  # padding is nobody's business
+        if "in.mask" in saved and saved["in.mask"].dim() == 1 and got[key].dim() in (2, 3) and got[key].shape[1] == STEPS:  # padding is nobody's business
             for row, n in enumerate(saved["in.mask"]):
                 saved["dy." + key][row, n:] = 0
         if "in.mask" in saved and saved["in.mask"].dim() == 2 and got[key].shape[:2] == saved["in.mask"].shape:

@@ -202,7 +202,9 @@ sn_status sn_page_read(const sn_page *page, const json_t *json, sn_page_config *
     for (int i = 0; i < SN_PAGE_PARTS && page->parts[i].key; i++)
         if (read_part(json, &page->parts[i], &c->part[i]) != SN_OK) return sn_fail_in("\"%s\"", page->parts[i].key);
     const json_t *labels = json_object_get(json, "id2label");
-    c->classes = json_is_object(labels) ? (int64_t)json_object_size(labels) : 2;
+    if (json_is_object(labels)) c->classes = (int64_t)json_object_size(labels);
+    else SN_TRY(sn_json_int(json, "num_labels", 2, &c->classes));
+    if (c->classes < 0 || c->classes > MOST) SN_FAIL(SN_ERR_FORMAT, "\"num_labels\": %lld is out of range", (long long)c->classes);
     if (c->size.heads && c->size.width % c->size.heads)
         SN_FAIL(SN_ERR_FORMAT, "\"%s\": %lld is not a multiple of \"%s\": %lld", key_of(page, offsetof(sn_page_config, size.width)), (long long)c->size.width,
                 key_of(page, offsetof(sn_page_config, size.heads)), (long long)c->size.heads);
@@ -334,8 +336,9 @@ sn_node sn_page_first(sn_graph *g, sn_node x) {
     return sn_reshape(g, sn_slice(g, x, 1, 0, 1), SN_SHAPE(sn_dim(g, x, 0), sn_dim(g, x, 2)));
 }
 
-sn_node sn_page_pooler(const sn_page_build *b, sn_node x) {
-    if (!sn_page_has(b, "pooler.dense.weight", true)) return SN_NO_NODE;
+sn_node sn_page_pooler(const sn_page_build *b, sn_node x, const char *const *readers) {
+    bool read = readers && ends_so(b->architecture, readers);
+    if (!read && !sn_page_has(b, "pooler.dense.weight", true)) return SN_NO_NODE;
     sn_scope_push(b->g, "pooler");
     sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "dense", b->c->size.width, true, SN_ACT_TANH);
     sn_scope_pop(b->g);

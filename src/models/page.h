@@ -177,8 +177,18 @@ int sn_page_ints(sn_graph *g, const json_t *options, const char *key, const int6
                  int64_t largest);
 /* The first position of x [N,T,D] -> [N,D]. */
 sn_node sn_page_first(sn_graph *g, sn_node x);
-/* The same through "pooler.dense" and tanh -> "pooler_output"; SN_NO_NODE in a model without that layer. */
-sn_node sn_page_pooler(const sn_page_build *b, sn_node x);
+/* The same through "pooler.dense" and tanh -> "pooler_output"; SN_NO_NODE in a model without that layer. Architectures
+ * whose names end as `readers` says (NULL-terminated or NULL) must have it: their heads read it. */
+sn_node sn_page_pooler(const sn_page_build *b, sn_node x, const char *const *readers);
+/* ---- heads over a text's states: page_heads.c ---- */
+/* x [N,T,D] -> logits of words [N,T,V] by the word table as matrix and the parameter `bias`; or after a dense layer and a
+ * norm under "transform". */
+sn_node sn_page_words(const sn_page_build *b, sn_node x, sn_node table, const char *bias);
+sn_node sn_page_words_changed(const sn_page_build *b, sn_node x, sn_node table, const char *bias);
+/* x [N,T,D] -> "logits" [N,T,classes] of ForTokenClassification, "start_logits" and "end_logits" [N,T] of
+ * ForQuestionAnswering; false: the architecture is neither. */
+bool sn_page_text_head(const sn_page_build *b, sn_node x);
+
 /* ViT's blocks, which ViLT has too (pages/vit.c). */
 extern const sn_blocks_spec sn_page_vit_blocks;
 /* ---- pictures: page_image.c ---- */

@@ -16,6 +16,7 @@ struct sn_pretrained {
     sn_params *params;
     int threads;
     bool bf16, fold, inference;
+    bool headless; /* every parameter lies under the page's prefix */
     sn_folds folds;
     sn_adapters *adapters; /* of the directory, merged into the weights; NULL: none */
     sn_isa isa;
@@ -179,9 +180,14 @@ static bool ignores(const sn_page_config *c, const char *name) {
     }
     return false;
 }
+static bool in_base(const sn_pretrained *m, const char *name) {
+    size_t n = m->page->prefix ? strlen(m->page->prefix) : 0;
+    return n && !strncmp(name, m->page->prefix, n) && name[n] == '.';
+}
+/* Beside a base model that is built alone lies a head that it does not need, whatever it is. */
 static bool is_ignored(void *context, const char *name) {
     const sn_pretrained *m = context;
-    return sn_folds_have(&m->folds, name) || ignores(&m->c, name);
+    return sn_folds_have(&m->folds, name) || ignores(&m->c, name) || (m->headless && !in_base(m, name));
 }
 
 /* Builds the smallest graph once, which declares every parameter. */
@@ -193,8 +199,11 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     sn_page_sizes least = {.rows = 1, .steps = 2, .regions = 1, .frames = 2 * m->c.positions, .target_steps = 2};
     sn_status status = graph(m, weights, &m->folds, &least, false, &g, &in, out);
     sn_free(out);
-    if (status == SN_OK) sn_graph_free(g);
-    return status;
+    if (status != SN_OK) return status;
+    sn_graph_free(g);
+    m->headless = sn_params_count(m->params) > 0;
+    for (int i = 0; i < sn_params_count(m->params); i++) m->headless = m->headless && in_base(m, sn_params_name(m->params, i));
+    return SN_OK;
 }
 
 /* *taken: the store has the weights from then on. */

@@ -17,7 +17,8 @@ typedef struct sn_pretrained_options {
     bool inference; /* nothing trains: weights stay in their files, and programs read copies in their own layouts */
     bool fold; /* batch norms into the convolutions before them: faster, for inference alone (neither trained nor saved) */
 } sn_pretrained_options;
-/* `path`: a directory with config.json and weights, and perhaps adapters (adapters.h), which are merged into them. Missing, unused and mis-shaped tensors are errors by name. */
+/* `path`: a directory with config.json and weights, and perhaps adapters (adapters.h), which are merged into them. Missing, unused and
+ * mis-shaped tensors are errors by name; but a head that no page builds may lie beside a base model ("bert.*"), which is opened alone. */
 sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *options, sn_pretrained **out);
 /* The same from what was read: config.json's object, and weights, which it takes, whether it succeeds or not. Without
  * weights (NULL) it has parameters by name and shape alone: its graphs can be built, nothing can run. */

@@ -4,7 +4,8 @@
  *   -> every shard mapped and read by its content's format -> one table of views in name order
  *
  * Formats and file names are tables (weights_open.c). Each tensor of an index must lie in the shard the index names,
- * and nowhere else. A Git LFS pointer in a file's place is recognised and said. */
+ * and nowhere else. A Git LFS pointer in a file's place is recognised and said. Names that the first checkpoints of a
+ * family have ("LayerNorm.gamma") become those of today ("LayerNorm.weight"), as Transformers reads them. */
 #ifndef SN_WEIGHTS_H
 #define SN_WEIGHTS_H
 #include "base/json.h"

@@ -70,11 +70,17 @@ static const char *const file_names[] = {
 };
 enum { FILE_NAMES = sizeof file_names / sizeof *file_names };
 
+/* Ends of names as the first checkpoints have them (BERT's, converted from TensorFlow's), and what they are called since. */
+static const struct { const char *old, *now; } renamed[] = {{"LayerNorm.gamma", "LayerNorm.weight"}, {"LayerNorm.beta", "LayerNorm.bias"}};
+enum { RENAMED = sizeof renamed / sizeof *renamed };
+
 struct sn_weights {
     bool lends; /* files stay open */
     opened *parts;
     size_t count, capacity;
     sn_views views;
+    char **names; /* of views that were renamed */
+    size_t named, names_room;
     char *path;
 };
 
@@ -121,6 +127,37 @@ static sn_status add_part(sn_weights *w, char *path, const sn_bytes *bytes) {
     return status;
 }
 
+/* ---- names ---- */
+
+/* `name` with its old end replaced; NULL where it has none. */
+static sn_status name_now(sn_weights *w, const char *name, char **out) {
+    *out = NULL;
+    size_t size = strlen(name);
+    for (int i = 0; i < RENAMED; i++) {
+        size_t end = strlen(renamed[i].old), stem = size - end;
+        if (size < end || strcmp(name + stem, renamed[i].old) || (stem && name[stem - 1] != '.')) continue;
+        char **names = sn_grow(w->names, w->named, &w->names_room, sizeof *names);
+        if (names) w->names = names;
+        char *fresh = names ? sn_alloc(stem + strlen(renamed[i].now) + 1, 1) : NULL;
+        if (!fresh) return SN_ERR_MEMORY;
+        memcpy(fresh, name, stem);
+        strcpy(fresh + stem, renamed[i].now);
+        *out = names[w->named++] = fresh;
+        return SN_OK;
+    }
+    return SN_OK;
+}
+
+/* Today's names, in order. */
+static sn_status settle(sn_weights *w) {
+    for (size_t i = 0; i < w->views.count; i++) {
+        char *now;
+        SN_TRY(name_now(w, w->views.items[i].name, &now));
+        if (now) w->views.items[i].name = now;
+    }
+    return sn_views_sort(&w->views, w->path);
+}
+
 /* ---- shards ---- */
 
 /* A shard is a plain file name beside the index: it cannot lead anywhere else. */
@@ -159,7 +196,6 @@ static sn_status read_index(sn_weights *w, const char *path, const char *folder,
     if (!json_is_object(map)) status = sn_fail(SN_ERR_FORMAT, "\"weight_map\" is missing or not an object");
     if (status == SN_OK) {
         json_object_foreach((json_t *)(uintptr_t)map, tensor, value) SN_GO(add_shard(w, &shards, folder, tensor, value), done);
-        SN_GO(sn_views_sort(&w->views, path), done);
         status = check_index(w, map, &shards);
     }
 done:
@@ -206,8 +242,8 @@ static sn_status open_weights(const char *path, bool lends, sn_weights **out) {
         status = open_index(w, w->path);
     } else if (status == SN_OK) {
         status = add_part(w, sn_strdup(w->path), NULL);
-        if (status == SN_OK) status = sn_views_sort(&w->views, w->path);
     }
+    if (status == SN_OK) status = settle(w);
     if (status == SN_OK) *out = w;
     else sn_weights_free(w);
     return status;
@@ -223,7 +259,7 @@ sn_status sn_weights_parse(const char *name, const void *bytes, size_t size, sn_
     if (!w) return SN_ERR_MEMORY;
     w->path = sn_strdup(name);
     sn_status status = w->path ? add_part(w, sn_strdup(name), &lent) : SN_ERR_MEMORY;
-    if (status == SN_OK) status = sn_views_sort(&w->views, name);
+    if (status == SN_OK) status = settle(w);
     if (status == SN_OK) *out = w;
     else sn_weights_free(w);
     return status;
@@ -233,6 +269,8 @@ void sn_weights_free(sn_weights *w) {
     if (!w) return;
     for (size_t i = 0; i < w->count; i++) close_part(&w->parts[i]);
     sn_free(w->parts);
+    for (size_t i = 0; i < w->named; i++) sn_free(w->names[i]);
+    sn_free(w->names);
     sn_views_free(&w->views);
     sn_free(w->path);
     sn_free(w);

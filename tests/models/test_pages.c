@@ -101,11 +101,12 @@ static double difference(const golden *t, const sn_tensor_view *v, const float *
     assert_ok(sn_tensor_to_f32(v, want_values));
     const sn_tensor_view *mask = value(t, "in.", "mask");
     sn_shape s = v->type.shape;
-    bool sequence = mask && mask->type.shape.rank == 1 && !strncmp(v->name, "out.", 4) && s.rank == 3 && s.dim[1] == dim(t, "ids", 1);
+    bool sequence = mask && mask->type.shape.rank == 1 && !strncmp(v->name, "out.", 4) && (s.rank == 2 || s.rank == 3) && s.dim[1] == dim(t, "ids", 1);
+    size_t inner = s.rank == 3 ? (size_t)s.dim[2] : 1;
     double most = 0, scale = strncmp(v->name, "grad.", 5) ? 1e-6 : 2e-3 * t->gradient; /* a key bias has none but rounding */
     for (size_t i = 0; i < n; i++) {
         if (sequence) {
-            size_t row = i / (size_t)(s.dim[1] * s.dim[2]), step = i / (size_t)s.dim[2] % (size_t)s.dim[1];
+            size_t row = i / (inner * (size_t)s.dim[1]), step = i / inner % (size_t)s.dim[1];
             if ((int32_t)step >= ((const int32_t *)mask->data)[row]) continue;
         }
         most = fmax(most, fabs((double)got[i] - (double)want_values[i]));

@@ -295,6 +295,33 @@ static void shards_are_one_model(void **state) {
     assert_fails(sn_weights_open(in_folder("absent"), &file), SN_ERR_IO, "absent");
 }
 
+/* BERT's first checkpoints: in one file, in shards, and beside today's name. */
+static void old_names_are_read_as_todays(void **state) {
+    (void)state;
+    const sn_type type = {SN_SHAPE(1), SN_F32};
+    sn_tensor_view views[4] = {{"a.LayerNorm.gamma", type, numbers, 4}, {"LayerNorm.beta", type, numbers + 1, 4},
+                               {"b.MyLayerNorm.gamma", type, numbers + 2, 4}, {"a.LayerNorm.gamma.0", type, numbers + 3, 4}};
+    static const char *const now[4] = {"a.LayerNorm.weight", "LayerNorm.bias", "b.MyLayerNorm.gamma", "a.LayerNorm.gamma.0"};
+    char place[2][16] = {"old.safetensors", "old"};
+    assert_ok(sn_make_directory(in_folder("old")));
+    assert_ok(sn_safetensors_write(in_folder(place[0]), views, 4, NULL));
+    assert_ok(sn_safetensors_write(in_folder("old/1.safetensors"), views, 2, NULL));
+    assert_ok(sn_safetensors_write(in_folder("old/2.safetensors"), views + 2, 2, NULL));
+    const char index[] = "{\"weight_map\":{\"a.LayerNorm.gamma\":\"1.safetensors\",\"LayerNorm.beta\":\"1.safetensors\","
+                         "\"b.MyLayerNorm.gamma\":\"2.safetensors\",\"a.LayerNorm.gamma.0\":\"2.safetensors\"}}";
+    assert_ok(sn_file_write(in_folder("old/model.safetensors.index.json"), index, strlen(index)));
+    sn_weights *file;
+    for (int way = 0; way < 2; way++) {
+        assert_ok(sn_weights_open(in_folder(place[way]), &file));
+        for (int i = 0; i < 4; i++) assert_memory_equal(sn_weights_find(file, now[i])->data, numbers + i, 4);
+        assert_null(sn_weights_find(file, "a.LayerNorm.gamma"));
+        sn_weights_free(file);
+    }
+    views[1].name = "a.LayerNorm.weight";
+    assert_ok(sn_safetensors_write(in_folder(place[0]), views, 2, NULL));
+    assert_fails(sn_weights_open(in_folder(place[0]), &file), SN_ERR_FORMAT, "old.safetensors: tensor \"a.LayerNorm.weight\" is there twice");
+}
+
 /* ---- the store ---- */
 
 static sn_params *store(void) {
@@ -416,6 +443,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_was_written_is_read, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_cannot_be_written_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(shards_are_one_model, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(old_names_are_read_as_todays, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(store_is_saved_and_loaded, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_does_not_fit_the_store_is_named, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(allocations_may_fail, make_folder, remove_folder),

@@ -1,6 +1,7 @@
 /* BERT (Devlin et al. 2018): ids [N,T] -> hidden [N,T,D]; post-norm, learned positions, token types. With a head:
- * masked language model (tied to the word table), sequence classification, token classification. RoBERTa (Liu et al.
- * 2019) and XLM-R are the same, but their positions count from the padding id and their heads have other names. */
+ * masked language model (tied to the word table), next sentence, both of them as in pretraining, classes of texts, of
+ * tokens, of choices, the span of an answer. RoBERTa (Liu et al. 2019) and XLM-R are the same, but their positions count
+ * from the padding id and their heads have other names. */
 #include "models/page.h"
 
 static const sn_blocks_spec spec = {
@@ -57,47 +58,52 @@ static sn_node base(const sn_page_build *b, int64_t first, sn_node *words) {
     return x;
 }
 
-/* logits over the vocabulary with the word table as matrix and the parameter `bias` */
-static void tied(const sn_page_build *b, sn_node x, sn_node words, const char *bias) {
-    sn_node shift = sn_param(b->g, bias, SN_SHAPE(b->c->vocabulary), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY});
-    sn_page_give(b->out, "logits", sn_linear_op(b->g, x, words, shift));
-}
-
-static void masked_words(const sn_page_build *b, sn_node x, sn_node words, bool roberta) {
-    sn_act act = roberta ? SN_ACT_GELU : b->c->size.act;
-    sn_scope_push(b->g, roberta ? "lm_head" : "cls.predictions");
-    if (!roberta) sn_scope_push(b->g, "transform");
-    x = sn_linear(b->g, x, "dense", b->c->size.width, true, act);
-    x = sn_layernorm(b->g, x, roberta ? "layer_norm" : "LayerNorm", b->c->size.eps);
-    if (!roberta) sn_scope_pop(b->g);
-    tied(b, x, words, "bias");
+/* BERT's: words, and whether the second sentence follows the first. */
+static sn_node masked_words(const sn_page_build *b, sn_node x, sn_node words) {
+    sn_scope_push(b->g, "cls.predictions");
+    x = sn_page_words_changed(b, x, words, "bias");
     sn_scope_pop(b->g);
+    return x;
+}
+static sn_node follows(const sn_page_build *b, sn_node pool) { return sn_linear(b->g, pool, "cls.seq_relationship", 2, true, SN_ACT_NONE); }
+
+static sn_node roberta_words(const sn_page_build *b, sn_node x, sn_node words) {
+    sn_scope_push(b->g, "lm_head");
+    x = sn_linear(b->g, x, "dense", b->c->size.width, true, SN_ACT_GELU);
+    x = sn_page_words(b, sn_layernorm(b->g, x, "layer_norm", b->c->size.eps), words, "bias");
+    sn_scope_pop(b->g);
+    return x;
 }
 
-static void classes(const sn_page_build *b, sn_node x, sn_node pool, bool roberta) {
-    if (sn_page_is(b, "ForTokenClassification")) {
-        sn_page_give(b->out, "logits", sn_linear(b->g, x, "classifier", b->c->classes, true, SN_ACT_NONE));
-    } else if (!roberta) {
-        sn_page_give(b->out, "logits", sn_linear(b->g, pool, "classifier", b->c->classes, true, SN_ACT_NONE));
-    } else {
-        sn_scope_push(b->g, "classifier");
-        sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "dense", b->c->size.width, true, SN_ACT_TANH);
-        sn_page_give(b->out, "logits", sn_linear(b->g, y, "out_proj", b->c->classes, true, SN_ACT_NONE));
-        sn_scope_pop(b->g);
-    }
+static sn_node roberta_classes(const sn_page_build *b, sn_node x) {
+    sn_scope_push(b->g, "classifier");
+    x = sn_linear(b->g, sn_page_first(b->g, x), "dense", b->c->size.width, true, SN_ACT_TANH);
+    x = sn_linear(b->g, x, "out_proj", b->c->classes, true, SN_ACT_NONE);
+    sn_scope_pop(b->g);
+    return x;
 }
 
 static bool is_generator(const sn_page_build *b) { return sn_page_is(b, "LMHeadModel") || sn_page_is(b, "ForCausalLM"); }
 
+static const char *const poolers[] = {"ForPreTraining", "ForSequenceClassification", "ForNextSentencePrediction", "ForMultipleChoice", NULL};
+static const char *const roberta_poolers[] = {"ForMultipleChoice", NULL};
+
 static void build(const sn_page_build *b, const char *prefix, bool roberta) {
-    bool words_head = sn_page_is(b, "ForMaskedLM") || is_generator(b);
-    bool head = words_head || sn_page_is(b, "ForSequenceClassification") || sn_page_is(b, "ForTokenClassification");
-    bool inside = sn_page_enter(b, prefix, "embeddings.word_embeddings.weight");
-    sn_node words, x = base(b, roberta ? b->c->pad + 1 : 0, &words), pool = sn_page_pooler(b, x);
+    bool inside = sn_page_enter(b, prefix, "embeddings.word_embeddings.weight"), pretrained = !roberta && sn_page_is(b, "ForPreTraining");
+    sn_node words, logits = SN_NO_NODE, x = base(b, roberta ? b->c->pad + 1 : 0, &words), pool = sn_page_pooler(b, x, roberta ? roberta_poolers : poolers);
     if (inside) sn_scope_pop(b->g);
-    if (!head) return;
-    if (words_head) masked_words(b, sn_page_last_only(b, x), words, roberta);
-    else classes(b, x, pool, roberta);
+    if (sn_page_text_head(b, x)) return;
+    if (sn_page_is(b, "ForMaskedLM") || is_generator(b)) {
+        x = sn_page_last_only(b, x);
+        logits = roberta ? roberta_words(b, x, words) : masked_words(b, x, words);
+    }
+    if (sn_page_is(b, "ForSequenceClassification"))
+        logits = roberta ? roberta_classes(b, x) : sn_linear(b->g, pool, "classifier", b->c->classes, true, SN_ACT_NONE);
+    if (sn_page_is(b, "ForMultipleChoice")) logits = sn_linear(b->g, pool, "classifier", 1, true, SN_ACT_NONE); /* a row is a choice */
+    if (!roberta && sn_page_is(b, "ForNextSentencePrediction")) logits = follows(b, pool);
+    if (pretrained) sn_page_give(b->out, "prediction_logits", masked_words(b, x, words));
+    if (pretrained) sn_page_give(b->out, "seq_relationship_logits", follows(b, pool));
+    if (logits.id >= 0) sn_page_give(b->out, "logits", logits);
 }
 static void build_bert(const sn_page_build *b) { build(b, "bert", false); }
 static void build_roberta(const sn_page_build *b) { build(b, "roberta", true); }

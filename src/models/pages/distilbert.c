@@ -26,16 +26,17 @@ static void build(const sn_page_build *b) {
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
     if (inside) sn_scope_pop(b->g);
+    bool choice = sn_page_is(b, "ForMultipleChoice"); /* a row is a choice */
+    if (sn_page_text_head(b, x)) return;
     if (sn_page_is(b, "ForMaskedLM")) {
         x = sn_linear(b->g, x, "vocab_transform", c->size.width, true, c->size.act);
         x = sn_layernorm(b->g, x, "vocab_layer_norm", c->size.eps);
         sn_scope_push(b->g, "vocab_projector");
-        sn_node bias = sn_param(b->g, "bias", SN_SHAPE(c->vocabulary), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY});
+        sn_page_give(b->out, "logits", sn_page_words(b, x, words, "bias"));
         sn_scope_pop(b->g);
-        sn_page_give(b->out, "logits", sn_linear_op(b->g, x, words, bias));
-    } else if (sn_page_is(b, "ForSequenceClassification")) {
+    } else if (choice || sn_page_is(b, "ForSequenceClassification")) {
         sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "pre_classifier", c->size.width, true, SN_ACT_RELU);
-        sn_page_give(b->out, "logits", sn_linear(b->g, y, "classifier", c->classes, true, SN_ACT_NONE));
+        sn_page_give(b->out, "logits", sn_linear(b->g, y, "classifier", choice ? 1 : c->classes, true, SN_ACT_NONE));
     }
 }
 

@@ -1,5 +1,6 @@
 /* GPT-2 (Radford et al. 2019): ids [N,T] -> logits [N,T,V]; pre-norm, causal, matrices stored [in, out], the word table
- * is the last matrix too. With add_cross_attention the blocks also look at an encoder's output. */
+ * is the last matrix too. With add_cross_attention the blocks also look at an encoder's output. Other heads: classes of
+ * texts and of tokens, the span of an answer. */
 #include "models/page.h"
 
 static const sn_blocks_spec spec = {
@@ -41,7 +42,11 @@ static void build(const sn_page_build *b) {
     sn_page_give_all(b->out, "hidden_states", hidden, size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
     if (inside) sn_scope_pop(b->g);
-    if (!sn_page_is(b, "LMHeadModel")) return;
+    if (sn_page_is(b, "ForSequenceClassification")) { /* of the last token, which has seen the whole text */
+        x = sn_emit(b->g, SN_SEQ_LAST, (sn_node[]){x, b->in->mask}, 2, NULL);
+        sn_page_give(b->out, "logits", sn_linear(b->g, x, "score", c->classes, false, SN_ACT_NONE));
+    }
+    if (sn_page_text_head(b, x) || !sn_page_is(b, "LMHeadModel")) return;
     x = sn_page_last_only(b, x);
     sn_node logits = c->flag[1] ? sn_linear_op(b->g, x, words, SN_NO_NODE)
                                 : sn_linear(b->g, x, "lm_head", c->vocabulary, false, SN_ACT_NONE);

@@ -10,14 +10,14 @@ static const sn_key keys[] = {
     SN_KEY("max_position_embeddings", INT, positions, 40), SN_KEY("type_vocab_size", INT, types, 2),
     SN_KEY("modality_type_vocab_size", INT, space, 2), SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_ONLY("max_image_length", "-1"), {0}};
 
-/* -> [N,T+1+P,D] */
-static sn_node embed(const sn_page_build *b) {
+/* -> [N,T+1+P,D]; *table: of the words */
+static sn_node embed(const sn_page_build *b, sn_node *table) {
     const sn_page_config *c = b->c;
     sn_graph *g = b->g;
     int64_t d = c->size.width;
     sn_scope_push(g, "embeddings");
     sn_scope_push(g, "text_embeddings");
-    sn_node words = sn_page_table(g, b->in->ids, "word_embeddings", c->vocabulary, d, NULL);
+    sn_node words = sn_page_table(g, b->in->ids, "word_embeddings", c->vocabulary, d, table);
     words = sn_add(g, words, sn_page_table(g, b->in->types, "token_type_embeddings", c->types, d, NULL));
     words = sn_page_positions(g, words, b->in->first, "position_embeddings", c->positions, 0);
     words = sn_dropout(g, sn_layernorm(g, words, "LayerNorm", c->size.eps), b->in->rows, c->size.dropout, "dropout");
@@ -43,19 +43,33 @@ static void answer(const sn_page_build *b, sn_node pool) {
     sn_page_give(b->out, "scores", sn_unary(b->g, SN_SIGMOID, x)); /* of each answer by itself: several may be right */
 }
 
+/* The first files call the bias "mlm_score.bias". */
+static void masked_words(const sn_page_build *b, sn_node x, sn_node words) {
+    if (x.id >= 0) x = sn_slice(b->g, x, 1, 0, sn_dim(b->g, b->in->ids, 1));
+    sn_scope_push(b->g, "mlm_score");
+    const char *bias = sn_page_has(b, "decoder.bias", true) ? "decoder.bias" : "bias";
+    sn_page_give(b->out, "logits", sn_page_words_changed(b, x, words, bias));
+    sn_scope_pop(b->g);
+}
+
+static const char *const poolers[] = {"ForQuestionAnswering", "ForImageAndTextRetrieval", NULL};
+
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
-    sn_node hidden[SN_PAGE_LAYERS + 1];
+    sn_node hidden[SN_PAGE_LAYERS + 1], words;
     sn_blocks_spec as = sn_page_vit_blocks;
     as.bare_qkv = !c->flag[0];
     bool inside = sn_page_enter(b, "vilt", "embeddings.cls_token");
     sn_blocks_io io = {.mask = b->in->mask, .hidden = hidden, .rows = b->in->rows};
-    sn_node x = sn_layernorm(b->g, sn_blocks(b->g, &as, &c->size, embed(b), &io), "layernorm", c->size.eps);
+    sn_node x = sn_layernorm(b->g, sn_blocks(b->g, &as, &c->size, embed(b, &words), &io), "layernorm", c->size.eps);
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
-    sn_node pool = sn_page_pooler(b, x);
+    sn_node pool = sn_page_pooler(b, x, poolers);
     if (inside) sn_scope_pop(b->g);
     if (sn_page_is(b, "ForQuestionAnswering")) answer(b, pool);
+    if (sn_page_is(b, "ForMaskedLM")) masked_words(b, x, words);
+    if (sn_page_is(b, "ForImageAndTextRetrieval")) /* how well they go together */
+        sn_page_give(b->out, "logits", sn_linear(b->g, pool, "rank_output", 1, true, SN_ACT_NONE));
 }
 
 static sn_status check(sn_page_config *c) {
@@ -64,6 +78,7 @@ static sn_status check(sn_page_config *c) {
 }
 
 static const char *const questions[] = {"ForQuestionAnswering", NULL};
-static const char *const ignored[] = {"*embeddings.position_ids", "*text_embeddings.token_type_ids", NULL};
+static const char *const ignored[] = {"*embeddings.position_ids", "*text_embeddings.token_type_ids", "mlm_score.bias",
+                                      "mlm_score.decoder.weight", NULL};
 const sn_page sn_page_vilt = {.model_type = "vilt", .accepts = SN_IN_TEXT | SN_IN_IMAGE | SN_IN_JOINT, .prefix = "vilt", .keys = keys,
                               .build = build, .ignored = ignored, .check = check, .questions = questions};

@@ -48,17 +48,12 @@ static sn_node embed(const sn_page_build *b, sn_node *words) {
 
 /* Words of the whole sequence, and whether the second sentence follows the first. */
 static void pretraining(const sn_page_build *b, sn_node x, sn_node pool, sn_node words) {
-    const sn_page_config *c = b->c;
     sn_scope_push(b->g, "cls");
     sn_page_give(b->out, "seq_relationship_logits", sn_linear(b->g, pool, "seq_relationship", 2, true, SN_ACT_NONE));
     sn_scope_push(b->g, "predictions");
-    sn_scope_push(b->g, "transform");
-    x = sn_layernorm(b->g, sn_linear(b->g, x, "dense", c->size.width, true, c->size.act), "LayerNorm", c->size.eps);
-    sn_scope_pop(b->g);
-    sn_node shift = sn_param(b->g, "bias", SN_SHAPE(c->vocabulary), (sn_init){SN_INIT_ZEROS, 0, SN_PARAM_NO_DECAY});
+    sn_page_give(b->out, "prediction_logits", sn_page_words_changed(b, x, words, "bias"));
     sn_scope_pop(b->g);
     sn_scope_pop(b->g);
-    sn_page_give(b->out, "prediction_logits", sn_linear_op(b->g, x, words, shift));
 }
 
 /* The word before the text's closing token: the valid position t whose next one is the last valid one. With m the mask of
@@ -77,20 +72,17 @@ static sn_node last_word(const sn_page_build *b, sn_node x) {
     return sn_reshape(g, sn_reduce_sum(g, x, 1 << 1, false), SN_SHAPE(n, d));
 }
 
+static const char *const poolers[] = {"ForPreTraining", "ForVisualReasoning", "ForMultipleChoice", NULL};
+
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
-    sn_node hidden[SN_PAGE_LAYERS + 1], pool = SN_NO_NODE, words, logits = SN_NO_NODE;
+    sn_node hidden[SN_PAGE_LAYERS + 1], words, logits = SN_NO_NODE;
     bool inside = sn_page_enter(b, "visual_bert", "embeddings.word_embeddings.weight");
     sn_blocks_io io = {.mask = b->in->mask, .hidden = hidden, .rows = b->in->rows};
     sn_node x = sn_blocks(b->g, &spec, &c->size, embed(b, &words), &io);
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
-    if (sn_page_has(b, "pooler.dense.weight", true)) {
-        sn_scope_push(b->g, "pooler");
-        pool = sn_linear(b->g, sn_page_first(b->g, x), "dense", c->size.width, true, SN_ACT_TANH);
-        sn_scope_pop(b->g);
-        sn_page_give(b->out, "pooler_output", pool);
-    }
+    sn_node pool = sn_page_pooler(b, x, poolers);
     if (inside) sn_scope_pop(b->g);
     if (sn_page_is(b, "ForPreTraining")) pretraining(b, x, pool, words);
     if (sn_page_is(b, "ForVisualReasoning")) logits = sn_linear(b->g, pool, "cls", c->classes, true, SN_ACT_NONE);

@@ -47,7 +47,7 @@ static void build(const sn_page_build *b, const char *prefix, bool distilled) {
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     x = sn_layernorm(b->g, x, "layernorm", c->size.eps);
     sn_page_give(b->out, "last_hidden_state", x);
-    (void)sn_page_pooler(b, x);
+    (void)sn_page_pooler(b, x, NULL);
     if (inside) sn_scope_pop(b->g);
     if (sn_page_is(b, "ForImageClassification"))
         sn_page_give(b->out, "logits", sn_linear(b->g, sn_page_first(b->g, x), "classifier", c->classes, true, SN_ACT_NONE));
@@ -55,5 +55,6 @@ static void build(const sn_page_build *b, const char *prefix, bool distilled) {
 }
 static void build_vit(const sn_page_build *b) { build(b, "vit", false); }
 static void build_deit(const sn_page_build *b) { build(b, "deit", true); }
-const sn_page sn_page_vit = {.model_type = "vit", .accepts = SN_IN_IMAGE, .prefix = "vit", .keys = keys, .build = build_vit};
-const sn_page sn_page_deit = {.model_type = "deit", .accepts = SN_IN_IMAGE, .prefix = "deit", .keys = keys, .build = build_deit};
+static const char *const ignored[] = {"*embeddings.mask_token", NULL}; /* of pretraining by masked patches */
+const sn_page sn_page_vit = {.model_type = "vit", .accepts = SN_IN_IMAGE, .prefix = "vit", .keys = keys, .build = build_vit, .ignored = ignored};
+const sn_page sn_page_deit = {.model_type = "deit", .accepts = SN_IN_IMAGE, .prefix = "deit", .keys = keys, .build = build_deit, .ignored = ignored};

@@ -1,0 +1,145 @@
+/* What published checkpoints have that Transformers would not save today: LayerNorms with their first names, and heads
+ * that no page builds beside a base model that one does. */
+#include "folder.h"
+
+#include <stdlib.h>
+
+#include "models/pretrained.h"
+#include "params/safetensors.h"
+#include "params/weights.h"
+
+enum { MOST = 64 };
+static const sn_pretrained_options options = {.threads = 1, .precision = "f32"};
+
+static json_t *config_of(const char *page) {
+    char path[512];
+    json_t *config;
+    (void)snprintf(path, sizeof path, "%s/golden/pages/%s/config.json", SN_TEST_ROOT, page);
+    assert_ok(sn_json_read(path, &config));
+    return config;
+}
+
+static sn_weights *weights_of(const char *page) {
+    char path[512];
+    sn_weights *w;
+    (void)snprintf(path, sizeof path, "%s/golden/pages/%s", SN_TEST_ROOT, page);
+    assert_ok(sn_weights_open(path, &w));
+    return w;
+}
+
+/* The page's weights, each name through `rename`, and a tensor `extra` (NULL: none) beside them. */
+static sn_weights *changed(const char *page, void (*rename)(char *name), const char *extra) {
+    static const float number = 1;
+    static char names[MOST][128];
+    sn_tensor_view views[MOST];
+    sn_weights *from = weights_of(page), *to;
+    int n = sn_weights_count(from);
+    assert_true(n < MOST);
+    for (int i = 0; i < n; i++) {
+        views[i] = *sn_weights_at(from, i);
+        (void)snprintf(names[i], sizeof names[i], "%s", views[i].name);
+        if (rename) rename(names[i]);
+        views[i].name = names[i];
+    }
+    if (extra) views[n++] = (sn_tensor_view){extra, {SN_SHAPE(1), SN_F32}, &number, sizeof number};
+    assert_ok(sn_safetensors_write(in_folder("changed.safetensors"), views, n, NULL));
+    sn_weights_free(from);
+    assert_ok(sn_weights_open(in_folder("changed.safetensors"), &to));
+    return to;
+}
+
+static void replace_end(char *name, const char *old, const char *now) {
+    size_t n = strlen(name), end = strlen(old);
+    if (n > end && !strcmp(name + n - end, old)) (void)snprintf(name + n - end, 128 - (n - end), "%s", now);
+}
+static void as_of_2018(char *name) {
+    replace_end(name, "LayerNorm.weight", "LayerNorm.gamma");
+    replace_end(name, "LayerNorm.bias", "LayerNorm.beta");
+}
+
+static void first_names_of_norms_are_read(void **state) {
+    (void)state;
+    static const char *const pages[] = {"bert_mlm", "bert_pretraining", "visual_bert_answers"};
+    for (size_t p = 0; p < sizeof pages / sizeof *pages; p++) {
+        sn_pretrained *today, *old;
+        json_t *config = config_of(pages[p]);
+        assert_ok(sn_pretrained_make(config, weights_of(pages[p]), &options, &today));
+        sn_weights *renamed = changed(pages[p], as_of_2018, NULL);
+        assert_ok(sn_pretrained_make(config, renamed, &options, &old));
+        sn_params *a = sn_pretrained_params(today), *b = sn_pretrained_params(old);
+        assert_int_equal(sn_params_count(a), sn_params_count(b));
+        for (int i = 0; i < sn_params_count(a); i++) {
+            assert_string_equal(sn_params_name(a, i), sn_params_name(b, i));
+            assert_memory_equal(sn_params_data(a, i), sn_params_data(b, i), (size_t)sn_shape_count(sn_params_shape(a, i)) * sizeof(float));
+        }
+        sn_pretrained_free(today);
+        sn_pretrained_free(old);
+        json_decref(config);
+    }
+}
+
+/* architecture NULL: config.json says none. */
+static sn_status open_as(const char *page, const char *architecture, const char *extra, sn_pretrained **m) {
+    json_t *config = config_of(page);
+    if (architecture) (void)json_object_set_new(config, "architectures", json_pack("[s]", architecture));
+    else (void)json_object_del(config, "architectures");
+    sn_error_clear();
+    sn_status status = sn_pretrained_make(config, changed(page, NULL, extra), &options, m);
+    json_decref(config);
+    return status;
+}
+
+static void a_base_model_needs_no_head(void **state) {
+    (void)state;
+    static const struct { const char *page, *architecture, *prefix; } alone[] = {
+        {"bert_answers", NULL, "bert."},         {"bert_pretraining", NULL, "bert."},       {"bert_classes", "BertForSomethingNew", "bert."},
+        {"bert_mlm", "BertModel", "bert."},      {"roberta_mlm", "RobertaModel", "roberta."}, {"vit_classes", "ViTForSomethingNew", "vit."},
+        {"gpt2_classes", "GPT2Model", "transformer."}, {"vilt_retrieval", "ViltForTokenClassification", "vilt."}};
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++) {
+        sn_pretrained *m;
+        if (open_as(alone[i].page, alone[i].architecture, "more.weight", &m) != SN_OK) fail_msg("%s: %s", alone[i].page, sn_error_message());
+        const sn_params *params = sn_pretrained_params(m);
+        for (int k = 0; k < sn_params_count(params); k++) assert_int_equal(strncmp(sn_params_name(params, k), alone[i].prefix, strlen(alone[i].prefix)), 0);
+        sn_pretrained_free(m);
+    }
+}
+
+static void what_is_built_is_checked(void **state) {
+    (void)state;
+    static const struct { const char *page, *architecture, *extra, *message; } refused[] = {
+        {"bert_classes", NULL, "bert.more.weight", "tensor \"bert.more.weight\" of shape [1] is not used"},
+        {"bert_classes", "BertForSequenceClassification", "more.weight", "tensor \"more.weight\" of shape [1] is not used"},
+        {"bert_answers", "BertForQuestionAnswering", "classifier.bias", "tensor \"classifier.bias\" of shape [1] is not used"},
+        {"bert", NULL, "more.weight", "tensor \"more.weight\" of shape [1] is not used"}, /* no prefix: is it the base model's? */
+        {"bert_answers", "BertForMaskedLM", NULL, "tensor \"cls.predictions."},
+        {"bert_mlm", "BertForPreTraining", NULL, "tensor \"bert.pooler.dense."},
+        {"bert_answers", "BertForSequenceClassification", NULL, "tensor \"bert.pooler.dense."},
+        {"gpt2_classes", "GPT2ForTokenClassification", NULL, "tensor \"classifier."}};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        sn_pretrained *m = NULL;
+        assert_fails(open_as(refused[i].page, refused[i].architecture, refused[i].extra, &m), SN_ERR_SHAPE, refused[i].message);
+        assert_null(m);
+    }
+}
+
+static void classes_may_be_counted(void **state) {
+    (void)state;
+    sn_pretrained *m;
+    json_t *config = config_of("bert_classes"); /* of three */
+    (void)json_object_del(config, "id2label");
+    assert_fails(sn_pretrained_make(config, weights_of("bert_classes"), &options, &m), SN_ERR_SHAPE, "\"classifier.");
+    (void)json_object_set_new(config, "num_labels", json_integer(3));
+    assert_ok(sn_pretrained_make(config, weights_of("bert_classes"), &options, &m));
+    sn_pretrained_free(m);
+    (void)json_object_set_new(config, "num_labels", json_integer(-3));
+    assert_fails(sn_pretrained_make(config, weights_of("bert_classes"), &options, &m), SN_ERR_FORMAT, "\"num_labels\": -3");
+    json_decref(config);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(first_names_of_norms_are_read, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_base_model_needs_no_head, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_is_built_is_checked, make_folder, remove_folder), cmocka_unit_test(classes_may_be_counted)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
