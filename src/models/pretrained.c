@@ -16,7 +16,7 @@ struct sn_pretrained {
     sn_params *params;
     int threads;
     bool bf16, fold, inference;
-    bool headless; /* every parameter lies under the page's prefix */
+    bool headless; /* every parameter lies under the page's prefix: no head, or one that is tied to the word table */
     sn_folds folds;
     sn_adapters *adapters; /* of the directory, merged into the weights; NULL: none */
     sn_isa isa;
@@ -184,7 +184,7 @@ static bool in_base(const sn_pretrained *m, const char *name) {
     size_t n = m->page->prefix ? strlen(m->page->prefix) : 0;
     return n && !strncmp(name, m->page->prefix, n) && name[n] == '.';
 }
-/* Beside a base model that is built alone lies a head that it does not need, whatever it is. */
+/* What lies beside a base model that is built alone is a head, which it does not need. */
 static bool is_ignored(void *context, const char *name) {
     const sn_pretrained *m = context;
     return sn_folds_have(&m->folds, name) || ignores(&m->c, name) || (m->headless && !in_base(m, name));
