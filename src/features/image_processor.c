@@ -54,10 +54,12 @@ static sn_status plain(const sn_image_processor *p, const sn_image *in, sn_image
 }
 
 static int half_down(int x) { return x < 0 ? (x - 1) / 2 : x / 2; }
+/* Python's round(): 0.5 to 0, 1.5 to 2; but a picture that is too small gets the odd row below. */
+static int half_even(int x) { return x < 0 ? x / 2 : x / 2 + (x % 2 && x / 2 % 2); }
 
 /* What lies outside the picture is black. */
-static sn_status centre(const sn_image *in, int height, int width, sn_image *out) {
-    return sn_image_crop(in, half_down(in->width - width), half_down(in->height - height), width, height, 0, out);
+static sn_status centre(const sn_image_processor *p, const sn_image *in, int height, int width, sn_image *out) {
+    return sn_image_crop(in, p->kind->start(in->width - width), p->kind->start(in->height - height), width, height, 0, out);
 }
 
 /* ConvNeXT: from 384 on the picture is warped; below, it is resized a little larger and cropped. */
@@ -66,7 +68,7 @@ static sn_status convnext(const sn_image_processor *p, const sn_image *in, sn_im
     if (p->height >= 384) return to_extent(p, in, (extent){p->height, p->height}, out);
     sn_image larger;
     SN_TRY(to_extent(p, in, by_shortest(in, (int64_t)(p->height / p->crop_pct)), &larger));
-    sn_status status = centre(&larger, p->height, p->height, out);
+    sn_status status = centre(p, &larger, p->height, p->height, out);
     sn_image_free(&larger);
     return status;
 }
@@ -95,7 +97,7 @@ static const float CLIP[2][3] = {{0.48145466f, 0.4578275f, 0.40821073f}, {0.2686
 static const float IMAGENET[2][3] = {{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
 
 static const sn_processor_kind kinds[] = {
-#define PROCESSOR(type, rule, size, square, crop, filter, norm, resize, pads) {type, rule, size, square, crop, filter, norm, resize, pads},
+#define PROCESSOR(type, rule, size, square, crop, start, filter, norm, resize, pads) {type, rule, size, square, crop, start, filter, norm, resize, pads},
 #define MODEL(model, type)
 #include "features/image_processors.def"
 #undef PROCESSOR
@@ -111,7 +113,7 @@ const sn_processor_kind *sn_processor_by_type(const char *type, size_t bytes) {
 
 const sn_processor_kind *sn_processor_by_model(const char *model_type) {
     static const char *const models[][2] = {
-#define PROCESSOR(type, rule, size, square, crop, filter, norm, resize, pads)
+#define PROCESSOR(type, rule, size, square, crop, start, filter, norm, resize, pads)
 #define MODEL(model, type) {model, type},
 #include "features/image_processors.def"
 #undef PROCESSOR
@@ -137,7 +139,7 @@ sn_status sn_image_processor_pixels(const sn_image_processor *p, const sn_image 
         from = &sized;
     }
     sn_status status = SN_OK;
-    if (p->crop) status = centre(from, p->crop_height, p->crop_width, out);
+    if (p->crop) status = centre(p, from, p->crop_height, p->crop_width, out);
     else if (!p->resize) status = sn_image_to_channels(in, 3, out); /* a copy */
     sn_image_free(&sized);
     return status;

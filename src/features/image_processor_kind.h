@@ -11,6 +11,7 @@ typedef struct sn_processor_kind {
     int size;
     bool square;
     int crop;
+    int (*start)(int margin); /* the first row or column of the crop, of what both margins have together */
     sn_filter filter;
     const float (*norm)[3]; /* mean, deviation */
     sn_status (*resize)(const sn_image_processor *p, const sn_image *in, sn_image *out);

@@ -175,6 +175,9 @@ sn_node sn_page_positions(sn_graph *g, sn_node x, sn_node at, const char *name, 
 /* sn_option_ints of whole numbers from 1 to `largest`. */
 int sn_page_ints(sn_graph *g, const json_t *options, const char *key, const int64_t *fallback, int n_fallback, int64_t *out, int most,
                  int64_t largest);
+/* What timm's config.json says of how the network is built must be what a page builds: in "model_args" the page's own keys
+ * (NULL-terminated), the numbers of channels and classes and rates of dropout; pooling by the mean, here and beside it. */
+void sn_page_timm_args(const sn_page_build *b, const char *const *own);
 /* The first position of x [N,T,D] -> [N,D]. */
 sn_node sn_page_first(sn_graph *g, sn_node x);
 /* The same through "pooler.dense" and tanh -> "pooler_output"; SN_NO_NODE in a model without that layer. Architectures

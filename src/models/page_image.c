@@ -108,3 +108,27 @@ sn_node sn_page_grid_positions(const sn_page_build *b, sn_node x, const char *na
     grid = sn_reshape(g, grid, SN_SHAPE(1, height * width, d));
     return sn_add(g, x, sn_concat(g, (sn_node[]){sn_slice(g, t, 1, 0, 1), grid}, 2, 1));
 }
+
+/* ---- timm ---- */
+
+static bool one_of(const char *key, const char *const *list) {
+    while (*list && strcmp(*list, key)) list++;
+    return *list != NULL;
+}
+
+static void mean_alone(const sn_page_build *b, const json_t *value) {
+    const char *how = json_string_value(value);
+    if (!value || (how && (!strcmp(how, "avg") || !*how))) return;
+    (void)sn_graph_fail(b->g, SN_ERR_UNSUPPORTED, "\"global_pool\": only \"avg\" is possible, found \"%.40s\"", how ? how : "something else");
+}
+
+void sn_page_timm_args(const sn_page_build *b, const char *const *own) {
+    static const char *const common[] = {"in_chans", "num_classes", "global_pool", "drop_rate", "drop_path_rate", NULL};
+    json_t *args = json_object_get(b->c->json, "model_args"), *value;
+    const char *key;
+    mean_alone(b, json_object_get(b->c->json, "global_pool"));
+    mean_alone(b, json_object_get(args, "global_pool"));
+    json_object_foreach(args, key, value)
+        if (!one_of(key, own) && !one_of(key, common))
+            (void)sn_graph_fail(b->g, SN_ERR_UNSUPPORTED, "\"model_args\": \"%.80s\" is not supported", key);
+}

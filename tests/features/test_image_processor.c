@@ -146,6 +146,27 @@ static void impossible_pictures_are_refused(void **state) {
     sn_image_free(&two[1]);
 }
 
+/* Where torchvision's crop begins, by how much larger the picture is (its padding where it is smaller). */
+static void odd_margins_are_torchvisions(void **state) {
+    (void)state;
+    static const int starts[][2] = {{-3, -1}, {-2, -1}, {-1, 0}, {0, 0}, {1, 0}, {2, 1}, {3, 2}, {4, 2}, {5, 2}, {6, 3}, {7, 4}, {8, 4}, {9, 4}, {11, 6}};
+    sn_image_processor p;
+    assert_ok(parse("{\"image_processor_type\":\"TorchvisionImageProcessor\",\"do_resize\":false,\"crop_size\":6}", NULL, &p));
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        sn_image in, out;
+        assert_ok(sn_image_make(6 + starts[i][0], 6, 3, &in));
+        for (int y = 0; y < 6; y++)
+            for (int x = 0; x < in.width; x++) memset(in.pixels + 3 * (y * in.width + x), 1 + x, 3);
+        assert_ok(sn_image_processor_pixels(&p, &in, &out));
+        for (int x = 0; x < 6; x++) {
+            int from = x + starts[i][1];
+            assert_int_equal(out.pixels[3 * x], from >= 0 && from < in.width ? 1 + from : 0);
+        }
+        sn_image_free(&in);
+        sn_image_free(&out);
+    }
+}
+
 /* ---- directories ---- */
 
 static void files_are_found(void **state) {
@@ -221,6 +242,7 @@ int main(void) {
         cmocka_unit_test(pictures_equal_transformers),
         cmocka_unit_test(impossible_settings_are_named),
         cmocka_unit_test(impossible_pictures_are_refused),
+        cmocka_unit_test(odd_margins_are_torchvisions),
         cmocka_unit_test_setup_teardown(files_are_found, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(allocations_may_fail, make_folder, remove_folder),
     };

@@ -1,5 +1,5 @@
-/* What published checkpoints have that Transformers would not save today: LayerNorms with their first names, and heads
- * that no page builds beside a base model that one does. */
+/* What published checkpoints have that Transformers would not save today: LayerNorms with their first names, heads that no
+ * page builds beside a base model that one does, and what timm says of its networks. */
 #include "folder.h"
 
 #include <stdlib.h>
@@ -136,10 +136,35 @@ static void classes_may_be_counted(void **state) {
     json_decref(config);
 }
 
+/* What timm writes of how a network was built. */
+static void timm_arguments_are_checked(void **state) {
+    (void)state;
+    static const char *const pages[] = {"resnet_timm", "vgg_timm"};
+    static const struct { const char *key, *value, *message; } cases[] = {
+        {"global_pool", "\"avg\"", NULL},           {"drop_rate", "0.1", NULL},
+        {"global_pool", "\"catavgmax\"", "\"global_pool\": only \"avg\" is possible, found \"catavgmax\""},
+        {"global_pool", "3", "\"global_pool\": only \"avg\""}, {"stem_width", "32", "\"model_args\": \"stem_width\" is not supported"}};
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const char *page = pages[i % 2];
+        sn_pretrained *m = NULL;
+        json_t *config = config_of(page), *args = json_object_get(config, "model_args");
+        if (!args) (void)json_object_set_new(config, "model_args", args = json_object());
+        (void)json_object_set_new(args, cases[i / 2].key, json_loads(cases[i / 2].value, JSON_DECODE_ANY, NULL));
+        if (cases[i / 2].message) assert_fails(sn_pretrained_make(config, weights_of(page), &options, &m), SN_ERR_UNSUPPORTED, cases[i / 2].message);
+        else assert_ok(sn_pretrained_make(config, weights_of(page), &options, &m));
+        sn_pretrained_free(m);
+        (void)json_object_del(args, cases[i / 2].key);
+        (void)json_object_set_new(config, "global_pool", json_string("max"));
+        assert_fails(sn_pretrained_make(config, weights_of(page), &options, &m), SN_ERR_UNSUPPORTED, "\"global_pool\": only \"avg\" is possible, found \"max\"");
+        json_decref(config);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(first_names_of_norms_are_read, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_base_model_needs_no_head, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(what_is_built_is_checked, make_folder, remove_folder), cmocka_unit_test(classes_may_be_counted)};
+        cmocka_unit_test_setup_teardown(what_is_built_is_checked, make_folder, remove_folder), cmocka_unit_test(classes_may_be_counted),
+        cmocka_unit_test(timm_arguments_are_checked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

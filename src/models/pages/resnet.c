@@ -67,11 +67,7 @@ static void of_timm(net *n, const char *architecture) {
                             architecture);
         return;
     }
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)args, key, value)
-        if (strcmp(key, "layers") && strcmp(key, "channels") && strcmp(key, "in_chans") && strcmp(key, "num_classes"))
-            (void)sn_graph_fail(g, SN_ERR_UNSUPPORTED, "\"model_args\": \"%s\" is not supported", key);
+    sn_page_timm_args(n->b, (const char *const[]){"layers", "channels", NULL});
     n->bottleneck = v->bottleneck;
     n->groups = v->groups;
     n->base = v->base;

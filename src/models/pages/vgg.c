@@ -25,7 +25,7 @@ typedef struct net { int64_t depth, widths[GROUPS], classes; bool norms; } net;
 static void read(const sn_page_build *b, net *n) {
     static const int64_t widths[GROUPS] = {64, 128, 256, 512, 512};
     const json_t *json = b->c->json;
-    const char *architecture = json_string_value(json_object_get(json, "architecture")), *key;
+    const char *architecture = json_string_value(json_object_get(json, "architecture"));
     bool labels = json_is_object(json_object_get(json, "id2label"));
     char expected[16];
     *n = (net){.depth = b->c->size.layers, .norms = b->c->flag[0]};
@@ -39,10 +39,7 @@ static void read(const sn_page_build *b, net *n) {
         if (strcmp(architecture, expected))
             (void)sn_graph_fail(b->g, SN_ERR_UNSUPPORTED, "\"architecture\": %s is none of vgg11 … vgg19_bn", architecture);
     }
-    json_t *value, *args = json_object_get(json, "model_args");
-    json_object_foreach(args, key, value)
-        if (strcmp(key, "num_classes") && strcmp(key, "in_chans"))
-            (void)sn_graph_fail(b->g, SN_ERR_UNSUPPORTED, "\"model_args\": \"%s\" is not supported", key);
+    sn_page_timm_args(b, (const char *const[]){NULL});
 }
 
 /* The convolutions; hidden: the output of each group. */
@@ -135,7 +132,7 @@ static sn_status recognise(const sn_weights *w, json_t **config, json_t **proces
     *config = json_pack("{s:s, s:i, s:b, s:I, s:I, s:I, s:[I, I, I, I, I]}", "model_type", "vgg", "depth", convs + 3, "batch_norm", (int)norms, "num_channels",
                         (json_int_t)layer(w, 0).dim[1], "hidden_size", (json_int_t)wide->type.shape.dim[0], "num_classes",
                         (json_int_t)last->type.shape.dim[0], "widths", (json_int_t)n[0], (json_int_t)n[1], (json_int_t)n[2], (json_int_t)n[3], (json_int_t)n[4]);
-    *processor = json_pack("{s:s, s:i, s:{s:i}, s:{s:i, s:i}, s:[f, f, f], s:[f, f, f]}", "image_processor_type", "BitImageProcessor", "resample", 2, "size",
+    *processor = json_pack("{s:s, s:i, s:{s:i}, s:{s:i, s:i}, s:[f, f, f], s:[f, f, f]}", "image_processor_type", "TorchvisionImageProcessor", "resample", 2, "size",
                            "shortest_edge", 256, "crop_size", "height", 224, "width", 224, "image_mean", 0.485, 0.456, 0.406, "image_std", 0.229, 0.224, 0.225);
     return *config && *processor ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
 }
