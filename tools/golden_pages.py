@@ -144,6 +144,14 @@ def heads():
     yield "distilbert_choices", choices(T.DistilBertForMultipleChoice)(distil), text_inputs(takes_types=False), ["logits"]
     distil.num_labels = 3
     yield "distilbert_tokens", T.DistilBertForTokenClassification(distil), text_inputs(takes_types=False), ["logits"]
+    own = T.BertForMaskedLM(T.BertConfig(**text, tie_word_embeddings=False))
+    own.cls.predictions.bias.requires_grad_(False)  # decoder.bias is used
+    yield "bert_untied", own, text_inputs(), ["logits"]
+    yield "distilbert_untied", T.DistilBertForMaskedLM(T.DistilBertConfig(**{**distil.to_dict(), "tie_word_embeddings": False})), \
+        text_inputs(takes_types=False), ["logits"]
+    last = gpt2(n_embd=8, tie_word_embeddings=False)
+    last.n_layer = 1
+    yield "gpt2_untied", T.GPT2LMHeadModel(last), text_inputs(lengths=(7, 7), takes_types=False), ["logits"]
     last = gpt2(n_embd=8, num_labels=3, pad_token_id=0)
     last.n_layer = 1
     yield "gpt2_classes", T.GPT2ForSequenceClassification(last), text_inputs(takes_types=False), ["logits"]

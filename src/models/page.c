@@ -224,12 +224,24 @@ int64_t sn_page_longest(const sn_page_config *c) {
 
 bool sn_page_is(const sn_page_build *b, const char *ending) { return sn_ends_with(b->architecture, ending); }
 
+typedef struct scoped { char name[384]; } scoped;
+
+/* Below the current scope; "" where that is too long. */
+static scoped scope_of(const sn_page_build *b, const char *name) {
+    scoped full;
+    int n = snprintf(full.name, sizeof full.name, "%s%s%s", b->g->scope, b->g->scope_size ? "." : "", name);
+    if (n < 0 || n >= (int)sizeof full.name) full.name[0] = '\0';
+    return full;
+}
+
+const sn_tensor_view *sn_page_weight(const sn_page_build *b, const char *name) {
+    scoped full = scope_of(b, name);
+    return b->weights ? sn_weights_find(b->weights, full.name + (b->skip < strlen(full.name) ? b->skip : 0)) : NULL;
+}
+
 bool sn_page_has(const sn_page_build *b, const char *name, bool fallback) {
-    char full[384];
-    int n = snprintf(full, sizeof full, "%s%s%s", b->g->scope, b->g->scope_size ? "." : "", name);
-    if (n < 0 || n >= (int)sizeof full) return false;
-    if (sn_params_sealed(b->g->params)) return sn_params_find(b->g->params, full) >= 0;
-    return b->weights ? sn_weights_find(b->weights, full + (b->skip < (size_t)n ? b->skip : 0)) != NULL : fallback;
+    if (sn_params_sealed(b->g->params)) return sn_params_find(b->g->params, scope_of(b, name).name) >= 0;
+    return b->weights ? sn_page_weight(b, name) != NULL : fallback;
 }
 
 bool sn_page_enter(const sn_page_build *b, const char *prefix, const char *any) {

@@ -49,6 +49,9 @@ typedef struct sn_key {
 #define SN_KEYS_PICTURE(default_image, default_patch) \
     SN_KEY("image_size", INT, image, default_image), SN_KEY("patch_size", INT, patch, default_patch), \
     SN_KEY("num_channels", INT, channels, 3)
+/* Is the word table also the last matrix? Of every page that ends in words. */
+enum { SN_PAGE_TIED = 3 };
+#define SN_KEY_TIED SN_KEY("tie_word_embeddings", BOOL, flag[SN_PAGE_TIED], 1)
 #define SN_ONLY(name, json) {name, SN_KEY_ONLY, 0, 0, json}
 
 /* Nodes that exist on the way in; SN_NO_NODE where a model has no such input. */
@@ -160,6 +163,8 @@ int64_t sn_page_longest(const sn_page_config *c); /* tokens that a text may have
 /* Is there a weight of this name below the current scope? In the file while it is loaded, in the store later; for a
  * model without weights `fallback`. */
 bool sn_page_has(const sn_page_build *b, const char *name, bool fallback);
+/* The file's tensor of this name below the current scope; NULL: none, or nothing is being loaded. */
+const struct sn_tensor_view *sn_page_weight(const sn_page_build *b, const char *name);
 /* Enters the scope of the base model if its weights lie under page's prefix; true if it did (then sn_scope_pop). */
 bool sn_page_enter(const sn_page_build *b, const char *prefix, const char *any);
 
@@ -184,10 +189,11 @@ sn_node sn_page_first(sn_graph *g, sn_node x);
  * whose names end as `readers` says (NULL-terminated or NULL) must have it: their heads read it. */
 sn_node sn_page_pooler(const sn_page_build *b, sn_node x, const char *const *readers);
 /* ---- heads over a text's states: page_heads.c ---- */
-/* x [N,T,D] -> logits of words [N,T,V] by the word table as matrix and the parameter `bias`; or after a dense layer and a
- * norm under "transform". */
-sn_node sn_page_words(const sn_page_build *b, sn_node x, sn_node table, const char *bias);
-sn_node sn_page_words_changed(const sn_page_build *b, sn_node x, sn_node table, const char *bias);
+/* x [N,T,D] -> logits of words [N,T,V] by the word table as matrix and the parameter `bias` (NULL: none). Where the config
+ * says that they are not tied, or the file has `matrix`.weight with other numbers, that is the matrix, as in Transformers 5;
+ * `matrix`.bias is another name of the bias. _changed: after a dense layer and a norm under "transform". */
+sn_node sn_page_words(const sn_page_build *b, sn_node x, sn_node table, const char *matrix, const char *bias);
+sn_node sn_page_words_changed(const sn_page_build *b, sn_node x, sn_node table, const char *matrix, const char *bias);
 /* x [N,T,D] -> "logits" [N,T,classes] of ForTokenClassification, "start_logits" and "end_logits" [N,T] of
  * ForQuestionAnswering; false: the architecture is neither. */
 bool sn_page_text_head(const sn_page_build *b, sn_node x);

@@ -8,7 +8,7 @@
 #include "params/safetensors.h"
 #include "params/weights.h"
 
-enum { MOST = 64 };
+enum { MOST = 160 };
 static const sn_pretrained_options options = {.threads = 1, .precision = "f32"};
 
 static json_t *config_of(const char *page) {
@@ -27,8 +27,9 @@ static sn_weights *weights_of(const char *page) {
     return w;
 }
 
-/* The page's weights, each name through `rename`, and a tensor `extra` (NULL: none) beside them. */
-static sn_weights *changed(const char *page, void (*rename)(char *name), const char *extra) {
+/* The page's weights, each name through `rename`, and a tensor `extra` (NULL: none) beside them: one number, or the numbers
+ * of the tensor `copy`. */
+static sn_weights *changed_with(const char *page, void (*rename)(char *name), const char *extra, const char *copy) {
     static const float number = 1;
     static char names[MOST][128];
     sn_tensor_view views[MOST];
@@ -41,12 +42,15 @@ static sn_weights *changed(const char *page, void (*rename)(char *name), const c
         if (rename) rename(names[i]);
         views[i].name = names[i];
     }
-    if (extra) views[n++] = (sn_tensor_view){extra, {SN_SHAPE(1), SN_F32}, &number, sizeof number};
+    if (extra) views[n] = copy ? *sn_weights_find(from, copy) : (sn_tensor_view){extra, {SN_SHAPE(1), SN_F32}, &number, sizeof number};
+    if (extra) views[n++].name = extra;
     assert_ok(sn_safetensors_write(in_folder("changed.safetensors"), views, n, NULL));
     sn_weights_free(from);
     assert_ok(sn_weights_open(in_folder("changed.safetensors"), &to));
     return to;
 }
+
+static sn_weights *changed(const char *page, void (*rename)(char *name), const char *extra) { return changed_with(page, rename, extra, NULL); }
 
 static void replace_end(char *name, const char *old, const char *now) {
     size_t n = strlen(name), end = strlen(old);
@@ -136,6 +140,47 @@ static void classes_may_be_counted(void **state) {
     json_decref(config);
 }
 
+/* The last matrix: the word table again, which is read as the table; or another one, whatever the config says. */
+static void heads_are_tied_where_they_are_the_same(void **state) {
+    (void)state;
+    static const struct { const char *page, *matrix, *table; } same[] = {
+        {"bert_mlm", "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"},
+        {"roberta_mlm", "lm_head.decoder.weight", "roberta.embeddings.word_embeddings.weight"},
+        {"distilbert_mlm", "vocab_projector.weight", "distilbert.embeddings.word_embeddings.weight"},
+        {"gpt2_lm", "lm_head.weight", "transformer.wte.weight"},
+        {"whisper_lm", "proj_out.weight", "model.decoder.embed_tokens.weight"},
+        {"blip_captions", "text_decoder.cls.predictions.decoder.weight", "text_decoder.bert.embeddings.word_embeddings.weight"},
+        {"vision_encoder_decoder", "decoder.lm_head.weight", "decoder.transformer.wte.weight"},
+        {"visual_bert_pretraining", "cls.predictions.decoder.weight", "visual_bert.embeddings.word_embeddings.weight"},
+        {"vilt_words", "mlm_score.decoder.weight", "vilt.embeddings.text_embeddings.word_embeddings.weight"}};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        for (int other = 0; other < 2; other++) { /* wpe and the like have other numbers, and may have another shape */
+            sn_pretrained *m = NULL;
+            json_t *config = config_of(same[i].page);
+            sn_status status = sn_pretrained_make(config, changed_with(same[i].page, NULL, same[i].matrix, other ? NULL : same[i].table), &options, &m);
+            if (other) assert_int_equal(status, SN_ERR_SHAPE);
+            else if (status != SN_OK) fail_msg("%s: %s", same[i].page, sn_error_message());
+            if (other && !strstr(sn_error_message(), same[i].matrix)) fail_msg("%s: %s", same[i].page, sn_error_message());
+            if (!other) assert_int_equal(sn_params_find(sn_pretrained_params(m), same[i].matrix), -1);
+            sn_pretrained_free(m);
+            json_decref(config);
+        }
+    }
+    static const char *const untied[][3] = {{"bert_untied", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"},
+                                            {"distilbert_untied", "vocab_projector.weight", "vocab_projector.bias"},
+                                            {"gpt2_untied", "lm_head.weight", "lm_head.weight"}};
+    for (size_t i = 0; i < sizeof untied / sizeof *untied; i++) {
+        sn_pretrained *m;
+        json_t *config = config_of(untied[i][0]);
+        assert_true(json_is_false(json_object_get(config, "tie_word_embeddings")));
+        (void)json_object_set_new(config, "tie_word_embeddings", json_true());
+        assert_ok(sn_pretrained_make(config, weights_of(untied[i][0]), &options, &m));
+        for (int k = 1; k < 3; k++) assert_true(sn_params_find(sn_pretrained_params(m), untied[i][k]) >= 0);
+        sn_pretrained_free(m);
+        json_decref(config);
+    }
+}
+
 /* What timm writes of how a network was built. */
 static void timm_arguments_are_checked(void **state) {
     (void)state;
@@ -164,6 +209,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(first_names_of_norms_are_read, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_base_model_needs_no_head, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(heads_are_tied_where_they_are_the_same, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_is_built_is_checked, make_folder, remove_folder), cmocka_unit_test(classes_may_be_counted),
         cmocka_unit_test(timm_arguments_are_checked)};
     return cmocka_run_group_tests(tests, NULL, NULL);

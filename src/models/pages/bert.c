@@ -18,7 +18,7 @@ static const sn_blocks_spec spec = {
     SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, kinds), \
     SN_KEY("pad_token_id", INT, pad, padding), SN_KEY("is_decoder", BOOL, flag[0], 0), \
     SN_KEY("add_cross_attention", BOOL, flag[1], 0), SN_ONLY("position_embedding_type", "\"absolute\""), \
-    SN_ONLY("tie_word_embeddings", "true")
+    SN_KEY_TIED
 static const sn_key bert_keys[] = {KEYS(30522, 0, 12, 0.1, 2), {0}};
 static const sn_key roberta_keys[] = {KEYS(50265, 1, 12, 0.1, 2), {0}};
 static const sn_key blip_keys[] = {KEYS(30524, 0, 8, 0, 0), {0}};
@@ -61,7 +61,7 @@ static sn_node base(const sn_page_build *b, int64_t first, sn_node *words) {
 /* BERT's: words, and whether the second sentence follows the first. */
 static sn_node masked_words(const sn_page_build *b, sn_node x, sn_node words) {
     sn_scope_push(b->g, "cls.predictions");
-    x = sn_page_words_changed(b, x, words, "bias");
+    x = sn_page_words_changed(b, x, words, "decoder", "bias");
     sn_scope_pop(b->g);
     return x;
 }
@@ -70,7 +70,7 @@ static sn_node follows(const sn_page_build *b, sn_node pool) { return sn_linear(
 static sn_node roberta_words(const sn_page_build *b, sn_node x, sn_node words) {
     sn_scope_push(b->g, "lm_head");
     x = sn_linear(b->g, x, "dense", b->c->size.width, true, SN_ACT_GELU);
-    x = sn_page_words(b, sn_layernorm(b->g, x, "layer_norm", b->c->size.eps), words, "bias");
+    x = sn_page_words(b, sn_layernorm(b->g, x, "layer_norm", b->c->size.eps), words, "decoder", "bias");
     sn_scope_pop(b->g);
     return x;
 }
@@ -124,9 +124,9 @@ static void cross(const sn_page_build *b, sn_node *keys, sn_node *values) {
     if (inside) sn_scope_pop(b->g);
 }
 
-static const char *const ignored[] = {"*embeddings.position_ids", "*embeddings.token_type_ids", "*cls.predictions.decoder.weight",
-                                      "*cls.predictions.decoder.bias", "cls.seq_relationship.*", "*lm_head.decoder.weight",
-                                      "*lm_head.decoder.bias", NULL};
+static const char *const ignored[] = {"*embeddings.position_ids", "*embeddings.token_type_ids", "*cls.predictions.bias",
+                                      "*cls.predictions.decoder.weight", "*cls.predictions.decoder.bias", "cls.seq_relationship.*",
+                                      "*lm_head.bias", "*lm_head.decoder.weight", "*lm_head.decoder.bias", NULL};
 const sn_page sn_page_bert = {.model_type = "bert", .accepts = SN_IN_TEXT, .prefix = "bert", .keys = bert_keys, .build = build_bert,
                               .ignored = ignored, .decoder = decoder, .decode = build_bert, .cross = cross};
 /* BLIP's text model has no token types, and its heads and cross-attention are switched by who uses it (blip.c). */

@@ -18,7 +18,7 @@ static const sn_blocks_spec spec = {
 static const sn_key vision_keys[] = {
     SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-5), SN_KEYS_PICTURE(384, 16), {0}};
 static const sn_key keys[] = {SN_KEY("projection_dim", INT, projection, 512), SN_KEY("image_text_hidden_size", INT, space, 256),
-                              SN_ONLY("tie_word_embeddings", "true"), {0}};
+                              SN_KEY_TIED, {0}};
 
 /* The pooled first token goes through the last norm twice, as published. */
 static void build_vision(const sn_page_build *b) {
@@ -51,6 +51,7 @@ static sn_page_config text_config(const sn_page_config *c, bool causal, bool cro
     sn_page_config text = *c->part[TEXT];
     text.flag[0] = causal;
     text.flag[1] = cross;
+    text.flag[SN_PAGE_TIED] |= c->flag[SN_PAGE_TIED]; /* either config may say it */
     return text;
 }
 
@@ -179,7 +180,8 @@ static sn_status check(sn_page_config *c) {
     return sn_page_check_towers(c);
 }
 
-static const char *const ignored[] = {"*embeddings.position_ids", "*cls.predictions.decoder.weight", "*cls.predictions.decoder.bias", NULL};
+static const char *const ignored[] = {"*embeddings.position_ids", "*cls.predictions.bias", "*cls.predictions.decoder.weight",
+                                      "*cls.predictions.decoder.bias", NULL};
 static const char *const questions[] = {QUESTIONS, NULL}, *const writers[] = {QUESTIONS, "ForConditionalGeneration", NULL};
 const sn_page sn_page_blip_vision_model = {.model_type = "blip_vision_model", .accepts = SN_IN_IMAGE, .keys = vision_keys, .build = build_vision};
 extern const sn_page sn_page_blip_text_model;

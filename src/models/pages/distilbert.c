@@ -10,7 +10,7 @@ static const sn_key keys[] = {
     SN_KEY("dim", INT, size.width, 768), SN_KEY("n_layers", INT, size.layers, 6), SN_KEY("n_heads", INT, size.heads, 12),
     SN_KEY("hidden_dim", INT, size.hidden, 3072), SN_KEY("activation", ACT, size.act, SN_ACT_GELU),
     SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12), SN_KEY("dropout", FLOAT, size.dropout, 0.1),
-    SN_KEY("vocab_size", INT, vocabulary, 30522), SN_KEY("max_position_embeddings", INT, positions, 512), {0}};
+    SN_KEY("vocab_size", INT, vocabulary, 30522), SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY_TIED, {0}};
 
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
@@ -31,9 +31,7 @@ static void build(const sn_page_build *b) {
     if (sn_page_is(b, "ForMaskedLM")) {
         x = sn_linear(b->g, x, "vocab_transform", c->size.width, true, c->size.act);
         x = sn_layernorm(b->g, x, "vocab_layer_norm", c->size.eps);
-        sn_scope_push(b->g, "vocab_projector");
-        sn_page_give(b->out, "logits", sn_page_words(b, x, words, "bias"));
-        sn_scope_pop(b->g);
+        sn_page_give(b->out, "logits", sn_page_words(b, x, words, "vocab_projector", "vocab_projector.bias"));
     } else if (choice || sn_page_is(b, "ForSequenceClassification")) {
         sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "pre_classifier", c->size.width, true, SN_ACT_RELU);
         sn_page_give(b->out, "logits", sn_linear(b->g, y, "classifier", choice ? 1 : c->classes, true, SN_ACT_NONE));

@@ -15,7 +15,7 @@ static const sn_key config_keys[] = {
     SN_KEY("n_inner", INT, size.hidden, 0), SN_KEY("activation_function", ACT, size.act, SN_ACT_GELU_TANH),
     SN_KEY("layer_norm_epsilon", FLOAT, size.eps, 1e-5), SN_KEY("resid_pdrop", FLOAT, size.dropout, 0.1),
     SN_KEY("vocab_size", INT, vocabulary, 50257), SN_KEY("n_positions", INT, positions, 1024),
-    SN_KEY("add_cross_attention", BOOL, flag[0], 0), SN_KEY("tie_word_embeddings", BOOL, flag[1], 1),
+    SN_KEY("add_cross_attention", BOOL, flag[0], 0), SN_KEY_TIED,
     SN_ONLY("scale_attn_weights", "true"), SN_ONLY("scale_attn_by_inverse_layer_idx", "false"), {0}};
 
 /* The blocks of this config. */
@@ -48,9 +48,7 @@ static void build(const sn_page_build *b) {
     }
     if (sn_page_text_head(b, x) || !sn_page_is(b, "LMHeadModel")) return;
     x = sn_page_last_only(b, x);
-    sn_node logits = c->flag[1] ? sn_linear_op(b->g, x, words, SN_NO_NODE)
-                                : sn_linear(b->g, x, "lm_head", c->vocabulary, false, SN_ACT_NONE);
-    sn_page_give(b->out, "logits", logits);
+    sn_page_give(b->out, "logits", sn_page_words(b, x, words, "lm_head", NULL));
 }
 
 static sn_status decoder(const sn_page_config *c, sn_page_decoder *d) {

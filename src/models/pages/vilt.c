@@ -8,7 +8,7 @@ static const sn_key keys[] = {
     SN_KEYS_BLOCKS(768, 12, 12, 3072, SN_ACT_GELU, 1e-12), SN_KEYS_PICTURE(384, 32),
     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0), SN_KEY("vocab_size", INT, vocabulary, 30522),
     SN_KEY("max_position_embeddings", INT, positions, 40), SN_KEY("type_vocab_size", INT, types, 2),
-    SN_KEY("modality_type_vocab_size", INT, space, 2), SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_ONLY("max_image_length", "-1"), {0}};
+    SN_KEY("modality_type_vocab_size", INT, space, 2), SN_KEY("qkv_bias", BOOL, flag[0], 1), SN_ONLY("max_image_length", "-1"), SN_KEY_TIED, {0}};
 
 /* -> [N,T+1+P,D]; *table: of the words */
 static sn_node embed(const sn_page_build *b, sn_node *table) {
@@ -43,12 +43,10 @@ static void answer(const sn_page_build *b, sn_node pool) {
     sn_page_give(b->out, "scores", sn_unary(b->g, SN_SIGMOID, x)); /* of each answer by itself: several may be right */
 }
 
-/* The first files call the bias "mlm_score.bias". */
 static void masked_words(const sn_page_build *b, sn_node x, sn_node words) {
     if (x.id >= 0) x = sn_slice(b->g, x, 1, 0, sn_dim(b->g, b->in->ids, 1));
     sn_scope_push(b->g, "mlm_score");
-    const char *bias = sn_page_has(b, "decoder.bias", true) ? "decoder.bias" : "bias";
-    sn_page_give(b->out, "logits", sn_page_words_changed(b, x, words, bias));
+    sn_page_give(b->out, "logits", sn_page_words_changed(b, x, words, "decoder", "bias")); /* the bias has had both names */
     sn_scope_pop(b->g);
 }
 

@@ -16,7 +16,7 @@ static const sn_key keys[] = {
     SN_KEY("hidden_dropout_prob", FLOAT, size.dropout, 0.1), SN_KEY("vocab_size", INT, vocabulary, 30522),
     SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY("type_vocab_size", INT, types, 2),
     SN_KEY("visual_embedding_dim", INT, region, 512), SN_ONLY("bypass_transformer", "false"),
-    SN_ONLY("tie_word_embeddings", "true"), {0}};
+    SN_KEY_TIED, {0}};
 
 /* One row of the table `name`.weight, for every position alike. */
 static sn_node row_of(sn_graph *g, const char *name, int64_t rows, int64_t width, int64_t row) {
@@ -51,7 +51,7 @@ static void pretraining(const sn_page_build *b, sn_node x, sn_node pool, sn_node
     sn_scope_push(b->g, "cls");
     sn_page_give(b->out, "seq_relationship_logits", sn_linear(b->g, pool, "seq_relationship", 2, true, SN_ACT_NONE));
     sn_scope_push(b->g, "predictions");
-    sn_page_give(b->out, "prediction_logits", sn_page_words_changed(b, x, words, "bias"));
+    sn_page_give(b->out, "prediction_logits", sn_page_words_changed(b, x, words, "decoder", "bias"));
     sn_scope_pop(b->g);
     sn_scope_pop(b->g);
 }
@@ -100,7 +100,8 @@ static sn_status check(sn_page_config *c) {
 }
 
 static const char *const questions[] = {"ForQuestionAnswering", NULL};
-static const char *const ignored[] = {"*embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", NULL};
+static const char *const ignored[] = {"*embeddings.position_ids", "cls.predictions.bias", "cls.predictions.decoder.weight",
+                                      "cls.predictions.decoder.bias", NULL};
 const sn_page sn_page_visual_bert = {.model_type = "visual_bert", .accepts = SN_IN_TEXT | SN_IN_REGIONS | SN_IN_JOINT,
                                      .prefix = "visual_bert", .keys = keys, .build = build, .ignored = ignored, .check = check,
                                      .questions = questions};

@@ -19,7 +19,7 @@ static const sn_key keys[] = {
     SN_KEY("num_mel_bins", INT, mels, 80), SN_KEY("max_source_positions", INT, positions, 1500),
     SN_KEY("decoder_layers", INT, decoder_layers, 4), SN_KEY("decoder_attention_heads", INT, decoder_heads, 6),
     SN_KEY("decoder_ffn_dim", INT, decoder_hidden, 1536), SN_KEY("max_target_positions", INT, target_positions, 448),
-    SN_KEY("vocab_size", INT, vocabulary, 51865), SN_KEY("tie_word_embeddings", BOOL, flag[0], 1), {0}};
+    SN_KEY("vocab_size", INT, vocabulary, 51865), SN_KEY_TIED, {0}};
 
 /* x [N,T,C] -> [N,T',D] with 3 taps; the weight [D,C,3] is that of a picture one row high */
 static sn_node convolve(sn_graph *g, sn_node x, const char *name, int64_t width, int stride) {
@@ -102,7 +102,6 @@ static sn_node decode(const sn_page_build *b, sn_node ids, sn_node encoded, sn_n
 
 /* The decoder and, where it has to work on sound, the encoder before it. */
 static void both(const sn_page_build *b, sn_node ids, bool listen) {
-    const sn_page_config *c = b->c;
     sn_node words;
     bool inside = sn_page_enter(b, "model", "decoder.embed_tokens.weight");
     sn_node x = decode(b, ids, listen ? encode(b) : b->in->encoded, &words);
@@ -110,8 +109,7 @@ static void both(const sn_page_build *b, sn_node ids, bool listen) {
     sn_page_give(b->out, "last_hidden_state", x);
     if (!sn_page_is(b, "ForConditionalGeneration")) return;
     if (b->in->last_only && x.id >= 0) x = sn_slice(b->g, x, 1, sn_dim(b->g, x, 1) - 1, 1);
-    sn_page_give(b->out, "logits", c->flag[0] ? sn_linear_op(b->g, x, words, SN_NO_NODE)
-                                              : sn_linear(b->g, x, "proj_out", c->vocabulary, false, SN_ACT_NONE));
+    sn_page_give(b->out, "logits", sn_page_words(b, x, words, "proj_out", NULL));
 }
 
 static void build(const sn_page_build *b) { both(b, b->in->target, true); }
