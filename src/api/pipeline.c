@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/hub.h"
+#include "models/adapters.h"
 #include "models/backbone.h"
 #include "models/pool_modes.h"
 #include "pipelines/media.h"
@@ -79,7 +80,8 @@ static sn_status open_parts(sn_pipeline *p, unsigned needs, const sn_pretrained_
     return status;
 }
 
-static sn_status open_as(const char *path, const json_t *given, sn_pipeline **out) {
+/* adapters: their directory, where they do not lie beside the model's weights; or NULL. */
+static sn_status open_as(const char *path, const char *adapters, const json_t *given, sn_pipeline **out) {
     int64_t threads;
     const char *precision, *task;
     const sn_pipeline_task *row = NULL;
@@ -91,7 +93,7 @@ static sn_status open_as(const char *path, const json_t *given, sn_pipeline **ou
     if (!p) return SN_ERR_MEMORY;
     (void)pthread_mutex_init(&p->lock, NULL);
     p->path = sn_strdup(path);
-    sn_pretrained_options options = {.threads = (int)threads, .precision = precision, .inference = true, .fold = true};
+    sn_pretrained_options options = {.threads = (int)threads, .precision = precision, .adapters = adapters, .inference = true, .fold = true};
     sn_status status = p->path ? open_parts(p, row && !(row->needs & SN_NEED_MODEL) ? row->needs : SN_NEED_ALL, &options) : SN_ERR_MEMORY;
     if (status == SN_OK) *out = p;
     else sn_pipeline_free(p);
@@ -125,10 +127,12 @@ sn_status sn_pipeline_open(const char *path, const char *options, sn_pipeline **
     *out = NULL;
     if (!path || !*path) SN_FAIL(SN_ERR_USAGE, "a model's directory is expected");
     SN_TRY(sn_options_parse(options, keys, &given));
-    char *found = NULL;
+    char *found = NULL, *base = NULL;
     sn_status status = sn_hub_find(path, &found);
     if (status == SN_OK) status = follow_writer(&found);
-    if (status == SN_OK) status = open_as(found, given, out);
+    if (status == SN_OK && sn_is_directory(found)) status = sn_adapters_base(found, &base);
+    if (status == SN_OK) status = base ? open_as(base, found, given, out) : open_as(found, NULL, given, out);
+    sn_free(base);
     sn_free(found);
     json_decref(given);
     return status;
@@ -198,12 +202,14 @@ sn_status sn_pipeline_describe(const sn_pipeline *p, char **json) {
 static sn_status trained_here(const char *directory, bool *here) {
     json_t *config = NULL;
     const char *type = NULL;
-    char *path = sn_path_join(directory, "config.json");
-    sn_status status = path ? sn_json_read(path, &config) : SN_ERR_MEMORY;
+    char *path = sn_path_join(directory, "config.json"), *base = NULL;
+    sn_status status = path ? sn_adapters_base(directory, &base) : SN_ERR_MEMORY;
+    if (status == SN_OK && !base) status = sn_json_read(path, &config);
     if (status == SN_OK) status = sn_json_string(config, "model_type", NULL, &type);
     *here = type && !strcmp(type, "sensorium");
-    if (status != SN_OK) (void)sn_fail_at(path, 0, NULL);
+    if (status != SN_OK && path && !sn_error_file()[0]) (void)sn_fail_at(path, 0, NULL);
     json_decref(config);
+    sn_free(base);
     sn_free(path);
     return status;
 }

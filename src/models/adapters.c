@@ -8,88 +8,10 @@
 #include "params/safetensors.h"
 
 #define WEIGHTS "adapter_model.safetensors"
-#define PREFIX "base_model.model."
+#define PREFIX SN_ADAPTERS_PREFIX
 #define A_END ".lora_A.weight"
 #define B_END ".lora_B.weight"
 enum { END = sizeof A_END - 1 };
-
-void sn_adapters_free(sn_adapters *a) {
-    if (!a) return;
-    sn_weights_free(a->weights);
-    json_decref(a->config);
-    sn_free(a);
-}
-
-/* ---- reading ---- */
-
-/* What would change the arithmetic must be off. */
-static sn_status check_config(const json_t *config) {
-    static const char *const off[] = {"use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "lora_bias",
-                                      "trainable_token_indices", "target_parameters", "layer_replication"};
-    const char *type, *bias;
-    SN_TRY(sn_json_string(config, "peft_type", "LORA", &type));
-    SN_TRY(sn_json_string(config, "bias", "none", &bias));
-    if (strcmp(type, "LORA")) SN_FAIL(SN_ERR_UNSUPPORTED, "\"peft_type\": adapters of kind %.40s are not known; LORA is", type);
-    if (strcmp(bias, "none")) SN_FAIL(SN_ERR_UNSUPPORTED, "\"bias\": only \"none\" is possible, found \"%.40s\"", bias);
-    for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
-        const json_t *value = json_object_get(config, off[i]);
-        bool empty = !value || json_is_null(value) || json_is_false(value) || ((json_is_object(value) || json_is_array(value)) && !json_object_size(value) && !json_array_size(value));
-        if (!empty) SN_FAIL(SN_ERR_UNSUPPORTED, "\"%s\" is not supported", off[i]);
-    }
-    return SN_OK;
-}
-
-static sn_status read_config(const json_t *config, sn_adapters *a) {
-    if (!json_is_object(config)) SN_FAIL(SN_ERR_FORMAT, "expected an object");
-    SN_TRY(check_config(config));
-    SN_TRY(sn_json_int(config, "r", 8, &a->rank));
-    SN_TRY(sn_json_number(config, "lora_alpha", 8, &a->alpha));
-    bool turned; /* PEFT too asks the layer, whatever the file says */
-    SN_TRY(sn_json_bool(config, "fan_in_fan_out", false, &turned));
-    if (a->rank < 1 || a->rank > 4096) SN_FAIL(SN_ERR_FORMAT, "\"r\" must be 1 to 4096");
-    if (!(fabs(a->alpha) <= 1e6)) SN_FAIL(SN_ERR_FORMAT, "\"lora_alpha\": %g is out of range", a->alpha);
-    return SN_OK;
-}
-
-sn_status sn_adapters_make(json_t *config, sn_weights *weights, sn_adapters **out) {
-    sn_adapters *a = *out = sn_alloc(1, sizeof *a);
-    if (!a) return SN_ERR_MEMORY;
-    sn_status status = read_config(config, a);
-    if (status == SN_OK) {
-        a->config = json_incref(config);
-        a->weights = weights;
-        return SN_OK;
-    }
-    sn_free(a);
-    *out = NULL;
-    return status;
-}
-
-/* `name`: adapter_config.json's path */
-static sn_status open_both(const char *directory, const char *name, sn_adapters **out) {
-    json_t *config;
-    sn_weights *weights = NULL;
-    SN_TRY(sn_json_read(name, &config));
-    char *path = sn_path_join(directory, WEIGHTS);
-    sn_status status = path ? sn_weights_open(path, &weights) : SN_ERR_MEMORY;
-    if (status == SN_OK && (status = sn_adapters_make(config, weights, out)) != SN_OK) {
-        (void)sn_fail_in("%s", name);
-        status = sn_fail_at(name, 0, NULL);
-    }
-    if (status != SN_OK) sn_weights_free(weights);
-    sn_free(path);
-    json_decref(config);
-    return status;
-}
-
-sn_status sn_adapters_open(const char *directory, sn_adapters **out) {
-    *out = NULL;
-    char *config;
-    SN_TRY(sn_file_find(directory, "adapter_config.json", &config));
-    sn_status status = config ? open_both(directory, config, out) : SN_OK;
-    sn_free(config);
-    return status;
-}
 
 sn_status sn_adapters_load_one(const sn_adapters *a, sn_params *p, int i, size_t skip) {
     sn_buf name = {0};
@@ -162,6 +84,18 @@ static int find_in(const sn_params *p, sn_module_range range, const char *name) 
     return -1;
 }
 
+/* By any name that it may have; *elsewhere_too: not here, but `elsewhere` has one. */
+static int find_module(const sn_adapters *a, const sn_params *p, sn_module_range range, const char *name, const sn_weights *elsewhere,
+                       bool *elsewhere_too) {
+    char other[SN_ADAPTERS_NAME];
+    int at = -1;
+    for (int k = 0; at < 0 && sn_adapters_other_name(a, name, k, other); k++)
+        if (other[0]) at = find_in(p, range, other);
+    for (int k = 0; at < 0 && elsewhere && !*elsewhere_too && sn_adapters_other_name(a, name, k, other); k++)
+        *elsewhere_too = other[0] && sn_weights_find(elsewhere, other);
+    return at;
+}
+
 static sn_status merge_one(const sn_adapters *a, sn_params *p, sn_module_range range, const sn_tensor_view *ta, const sn_weights *elsewhere) {
     size_t n = strlen(ta->name) - END, skip = sizeof PREFIX - 1;
     sn_buf other = {0}, weight = {0};
@@ -169,9 +103,9 @@ static sn_status merge_one(const sn_adapters *a, sn_params *p, sn_module_range r
     sn_buf_printf(&weight, "%.*s.weight", (int)(n - skip), ta->name + skip);
     sn_status status = sn_buf_check(&other) == SN_OK ? sn_buf_check(&weight) : SN_ERR_MEMORY;
     const sn_tensor_view *tb = status == SN_OK ? sn_weights_find(a->weights, other.data) : NULL;
-    int at = status == SN_OK ? find_in(p, range, weight.data) : -1;
+    bool passed = false;
+    int at = status == SN_OK ? find_module(a, p, range, weight.data, elsewhere, &passed) : -1;
     if (status == SN_OK && !tb) status = sn_fail(SN_ERR_SHAPE, "tensor \"%s\" is missing", other.data);
-    bool passed = at < 0 && elsewhere && sn_weights_find(elsewhere, weight.data);
     if (status == SN_OK && at < 0 && !passed) status = sn_fail(SN_ERR_SHAPE, "tensor \"%s\": the model has no \"%s\"", ta->name, weight.data);
     if (status == SN_OK && at >= 0) status = merge_tensors(a, p, at, ta, tb);
     sn_buf_free(&other);
@@ -193,7 +127,9 @@ sn_status sn_adapters_merge(const sn_adapters *a, sn_params *p, sn_module_range 
     for (int i = 0; i < sn_weights_count(a->weights); i++) {
         const sn_tensor_view *t = sn_weights_at(a->weights, i);
         sn_status status = SN_OK;
-        if (strncmp(t->name, PREFIX, sizeof PREFIX - 1) || !sn_lora_is(t->name))
+        bool known = !strncmp(t->name, PREFIX, sizeof PREFIX - 1);
+        if (known && !sn_lora_is(t->name) && sn_adapters_is_whole(a, t->name + sizeof PREFIX - 1)) continue; /* laid over */
+        if (!known || !sn_lora_is(t->name))
             status = sn_fail(SN_ERR_UNSUPPORTED, "tensor \"%s\" belongs to no adapter", t->name);
         else if (sn_ends_with(t->name, A_END)) status = merge_one(a, p, range, t, elsewhere);
         else status = check_pair(a, t);

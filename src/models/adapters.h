@@ -14,12 +14,32 @@ typedef struct sn_adapters {
     json_t *config;
     int64_t rank;
     double alpha;
+    const char *prefix; /* of the model's page, which names may have or not; NULL */
 } sn_adapters;
+#define SN_ADAPTERS_PREFIX "base_model.model."
+enum { SN_ADAPTERS_NAME = 384 };
+/* The directory of the model that the adapters in `directory` are for, where it holds them alone: what
+ * "base_model_name_or_path" says, a directory, one beside them or a name in the cache. *base (heap) is NULL where it holds
+ * a model itself, or no adapters. */
+sn_status sn_adapters_base(const char *directory, char **base);
 /* *out NULL where the directory holds no adapter_config.json. Kinds other than plain LoRA are an error by name. */
 sn_status sn_adapters_open(const char *directory, sn_adapters **out);
 /* The same from what was read; `weights` become its own where it succeeds. */
 sn_status sn_adapters_make(json_t *config, sn_weights *weights, sn_adapters **out);
 void sn_adapters_free(sn_adapters *a);
+
+/* What "modules_to_save" names was learned as a whole: those tensors go over the model's own, or beside them. `over` reads
+ * them from the adapters' file as long as it is used. */
+sn_status sn_adapters_lay(const sn_adapters *a, sn_weights *over);
+bool sn_adapters_has_whole(const sn_adapters *a);
+/* Is the module of this tensor (without the prefix) one of them, by its whole name or its end? */
+bool sn_adapters_is_whole(const sn_adapters *a, const char *tensor);
+/* The end of the architecture's name that "task_type" makes of a model, "ForSequenceClassification"; NULL: it stays. */
+const char *sn_adapters_head(const sn_adapters *a);
+int64_t sn_adapters_classes(const sn_adapters *a); /* of a head in the adapters' file; 0: there is none */
+/* The k-th name that a tensor or module of this name may have in the model's file, "" where there is none such; false: k
+ * is beyond the last. */
+bool sn_adapters_other_name(const sn_adapters *a, const char *name, int k, char out[SN_ADAPTERS_NAME]);
 
 /* Parameters first..end-1 of the store are a model's; their published names begin after `skip` characters. */
 typedef struct sn_module_range { int first, end; size_t skip; } sn_module_range;

@@ -119,6 +119,8 @@ sn_status sn_backbone_open(const char *directory, enum sn_modality modality, boo
     if (status == SN_OK && whole) status = check_whole(b);
     if (status == SN_OK) status = sn_weights_open(directory, &b->weights);
     if (status == SN_OK) status = sn_adapters_open(directory, &b->adapters);
+    if (status == SN_OK && b->adapters && sn_adapters_has_whole(b->adapters))
+        status = sn_fail(SN_ERR_UNSUPPORTED, "%s/adapter_config.json: \"modules_to_save\" is not supported in training", directory);
     if (status == SN_OK) status = sn_companions_each(directory, keep_file, b);
     if (status == SN_OK) status = read_pooling(b);
     if (status == SN_OK) *out = b;

@@ -222,8 +222,36 @@ static sn_status copy(sn_pretrained *m, const sn_weights *weights) {
     return sn_folds_apply(&m->folds, m->params, weights);
 }
 
+/* "BertForMaskedLM", "BertModel" and `head` -> "BertForSequenceClassification" */
+static sn_status change_head(sn_pretrained *m, const char *head) {
+    const char *stop = strstr(m->architecture, "For");
+    size_t n = stop ? (size_t)(stop - m->architecture) : strlen(m->architecture);
+    static const char *const ends[] = {"LMHeadModel", "Model"};
+    for (size_t i = 0; !stop && i < sizeof ends / sizeof *ends; i++)
+        if (sn_ends_with(m->architecture, ends[i])) {
+            n -= strlen(ends[i]);
+            break;
+        }
+    sn_buf name = {0};
+    sn_buf_printf(&name, "%.*s%s", (int)n, m->architecture, head);
+    SN_TRY(sn_buf_check(&name));
+    sn_free(m->architecture);
+    m->architecture = name.data;
+    return SN_OK;
+}
+
+/* What the adapters bring besides adapters: modules, and the head that they are part of. */
+static sn_status take_whole(sn_pretrained *m, sn_weights *weights) {
+    m->adapters->prefix = m->page->prefix;
+    const char *head = sn_adapters_head(m->adapters);
+    if (head && !sn_ends_with(m->architecture, head)) SN_TRY(change_head(m, head));
+    if (sn_adapters_classes(m->adapters)) m->c.classes = sn_adapters_classes(m->adapters);
+    return sn_adapters_lay(m->adapters, weights);
+}
+
 /* What the file does not hold is found before memory is asked for. */
 static sn_status load(sn_pretrained *m, sn_weights *weights, bool *taken) {
+    if (m->adapters) SN_TRY(take_whole(m, weights));
     SN_TRY(declare(m, weights));
     SN_TRY(sn_params_check(m->params, weights, "", is_ignored, m));
     bool borrows = m->inference && !m->adapters; /* merging writes */
@@ -259,9 +287,9 @@ static sn_status open_config(sn_pretrained *m) {
     return status;
 }
 
-static sn_status open_weights(sn_pretrained *m) {
+static sn_status open_weights(sn_pretrained *m, const char *adapters) {
     sn_weights *weights;
-    SN_TRY(sn_adapters_open(m->path, &m->adapters));
+    SN_TRY(sn_adapters_open(adapters ? adapters : m->path, &m->adapters));
     SN_TRY(sn_weights_open_to_lend(m->path, &weights));
     bool taken = false;
     sn_status status = load(m, weights, &taken);
@@ -274,7 +302,7 @@ sn_status sn_pretrained_open(const char *path, const sn_pretrained_options *opti
     sn_pretrained *m;
     sn_status status = create(path, options, &m);
     if (status == SN_OK) status = open_config(m);
-    if (status == SN_OK) status = open_weights(m);
+    if (status == SN_OK) status = open_weights(m, options ? options->adapters : NULL);
     if (status != SN_OK) sn_pretrained_free(m);
     *out = status == SN_OK ? m : NULL;
     return status;

@@ -14,6 +14,7 @@ typedef struct sn_pretrained sn_pretrained;
 typedef struct sn_pretrained_options {
     int threads;          /* 0: as many as this process may use */
     const char *precision; /* "auto" (also NULL) or "f32" */
+    const char *adapters; /* a directory whose adapters are merged; NULL: those beside the weights, if any */
     bool inference; /* nothing trains: weights stay in their files, and programs read copies in their own layouts */
     bool fold; /* batch norms into the convolutions before them: faster, for inference alone (neither trained nor saved) */
 } sn_pretrained_options;

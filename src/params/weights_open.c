@@ -129,6 +129,18 @@ static sn_status add_part(sn_weights *w, char *path, const sn_bytes *bytes) {
 
 /* ---- names ---- */
 
+/* The first `n` characters of `name` and `end`, which the object keeps. */
+static sn_status keep_name(sn_weights *w, const char *name, size_t n, const char *end, char **out) {
+    char **names = sn_grow(w->names, w->named, &w->names_room, sizeof *names);
+    if (names) w->names = names;
+    char *fresh = names ? sn_alloc(n + strlen(end) + 1, 1) : NULL;
+    if (!fresh) return SN_ERR_MEMORY;
+    memcpy(fresh, name, n);
+    strcpy(fresh + n, end);
+    *out = names[w->named++] = fresh;
+    return SN_OK;
+}
+
 /* `name` with its old end replaced; NULL where it has none. */
 static sn_status name_now(sn_weights *w, const char *name, char **out) {
     *out = NULL;
@@ -136,14 +148,7 @@ static sn_status name_now(sn_weights *w, const char *name, char **out) {
     for (int i = 0; i < RENAMED; i++) {
         size_t end = strlen(renamed[i].old), stem = size - end;
         if (size < end || strcmp(name + stem, renamed[i].old) || (stem && name[stem - 1] != '.')) continue;
-        char **names = sn_grow(w->names, w->named, &w->names_room, sizeof *names);
-        if (names) w->names = names;
-        char *fresh = names ? sn_alloc(stem + strlen(renamed[i].now) + 1, 1) : NULL;
-        if (!fresh) return SN_ERR_MEMORY;
-        memcpy(fresh, name, stem);
-        strcpy(fresh + stem, renamed[i].now);
-        *out = names[w->named++] = fresh;
-        return SN_OK;
+        return keep_name(w, name, stem, renamed[i].now, out);
     }
     return SN_OK;
 }
@@ -155,6 +160,21 @@ static sn_status settle(sn_weights *w) {
         SN_TRY(name_now(w, w->views.items[i].name, &now));
         if (now) w->views.items[i].name = now;
     }
+    return sn_views_sort(&w->views, w->path);
+}
+
+sn_status sn_weights_lay(sn_weights *w, const char *name, const sn_tensor_view *tensor) {
+    sn_tensor_view laid = *tensor;
+    char *kept;
+    for (size_t i = 0; i < w->views.count; i++) {
+        if (strcmp(w->views.items[i].name, name)) continue;
+        laid.name = w->views.items[i].name;
+        w->views.items[i] = laid;
+        return SN_OK;
+    }
+    SN_TRY(keep_name(w, name, strlen(name), "", &kept));
+    laid.name = kept;
+    SN_TRY(sn_views_add(&w->views, laid));
     return sn_views_sort(&w->views, w->path);
 }
 
