@@ -2,13 +2,15 @@
 """Models as some version of Transformers saved them, and what it computed with them; then the same by our commands.
 
     check_saved_models.py make OUT PICTURE SOUND.wav --gpt2 DIR     with the Transformers of that version, 4.26 or a later 4
+    check_saved_models.py adapt OUT MODELS                          adapters for those models, with PEFT
     check_saved_models.py check OUT SENSORIUM                       with any Python 3
 
 Checkpoints of the hub were mostly saved by old versions: weights in pickles, feature extractors in place of image
 processors, a size as one number, nested configs with every key, heads that were not tied. `make` writes tiny models with
 random weights, a whole directory each, and OUT/expected.json: vectors of texts and of a sound, classes of texts and of a
-picture, answers, what is written. DIR has GPT-2's vocab.json and merges.txt; SOUND has 16 kHz. `check` prints a line for
-each, and exits with 1 where a number differs by more than 1e-4 of the largest, or a text."""
+picture, answers, what is written. DIR has GPT-2's vocab.json and merges.txt; SOUND has 16 kHz. `adapt` does the same for
+adapters that PEFT saves in directories of their own, with heads that were learned as a whole; any Transformers will do.
+`check` prints a line for each, and exits with 1 where a number differs by more than 1e-4 of the largest, or a text."""
 import argparse
 import json
 import os
@@ -228,6 +230,62 @@ class Maker:
         print("%d models, saved by Transformers %s" % (len(self.expected), self.T.__version__))
 
 
+class Adapter(Maker):
+    """Adapters with random weights for models that were made before."""
+
+    def adapted(self, kind, name, **settings):
+        import peft
+        model = peft.get_peft_model(kind, peft.LoraConfig(r=4, lora_alpha=8, **settings))
+        self.torch.manual_seed(5)
+        for key, p in model.named_parameters():
+            if "lora_" in key or "modules_to_save" in key:
+                self.torch.nn.init.normal_(p, 0, 0.3)
+        model.eval().save_pretrained(os.path.join(self.args.out, name))
+        return model
+
+    def place(self, name):
+        return os.path.abspath(os.path.join(self.args.models, name))
+
+    def texts(self, name, **settings):
+        T, rows = self.T, []
+        words = T.AutoTokenizer.from_pretrained(self.place(name))
+        model = self.adapted(T.AutoModelForSequenceClassification.from_pretrained(self.place(name), num_labels=3), name, task_type="SEQ_CLS", **settings)
+        for text in TEXTS:
+            given = words(text, return_tensors="pt")
+            if name == "distilbert":
+                given.pop("token_type_ids", None)
+            rows.append(model(**given).logits[0].softmax(-1).tolist())
+        return {"task": "classify", "rows": rows}
+
+    def gpt2(self, name):
+        words = self.T.AutoTokenizer.from_pretrained(self.place(name))
+        model = self.adapted(self.T.GPT2LMHeadModel.from_pretrained(self.place(name)), name, task_type="CAUSAL_LM", target_modules=["c_attn"],
+                             fan_in_fan_out=True)
+        given = words(TEXTS[1], return_tensors="pt")
+        ids = model.generate(**given, max_new_tokens=NEW, do_sample=False, pad_token_id=50256)[0]
+        return {"task": "generate", "text": words.decode(ids[given.input_ids.shape[1]:])}
+
+    def vit(self, name):
+        T, today = self.T, self.T.__version__ >= "5"
+        prepare = (T.ViTImageProcessorPil if today else T.ViTImageProcessor).from_pretrained(self.place(name))
+        model = self.adapted(T.ViTForImageClassification.from_pretrained(self.place(name)), name, modules_to_save=["classifier"],
+                             target_modules=["q_proj", "v_proj"] if today else ["query", "value"])
+        return {"task": "classify", "picture": True, "rows": [model(**self.pixels(prepare)).logits[0].softmax(-1).tolist()]}
+
+    def whisper(self, name):
+        model = self.adapted(self.T.WhisperForConditionalGeneration.from_pretrained(self.place(name)), name, target_modules=["q_proj", "v_proj"])
+        extract = self.T.WhisperFeatureExtractor.from_pretrained(self.place(name))
+        heard = extract(self.sound, sampling_rate=16000, return_tensors="pt").input_features
+        states = model.base_model.model.model.encoder(heard).last_hidden_state[0]
+        return {"task": "embed", "sound": True, "rows": [states[:-(-len(self.sound) // 320)].mean(0).tolist()]}
+
+    def cases(self):
+        yield "bert", lambda place: self.texts("bert", target_modules=["query", "value"])
+        yield "distilbert", lambda place: self.texts("distilbert", target_modules=["q_lin", "v_lin"], modules_to_save=["pre_classifier", "classifier"])
+        for name, run in (("gpt2", self.gpt2), ("vit", self.vit), ("whisper", self.whisper)):
+            yield name, lambda place, name=name, run=run: run(name)
+
+
 def say(sensorium, given, place, e):
     """The command's answers, an object each."""
     task, items = e["task"], TEXTS
@@ -288,12 +346,20 @@ def main():
     for name in ("out", "picture", "sound"):
         make.add_argument(name)
     make.add_argument("--gpt2", required=True)
+    adapt = commands.add_parser("adapt")
+    adapt.add_argument("out")
+    adapt.add_argument("models")
     looks = commands.add_parser("check")
     looks.add_argument("out")
     looks.add_argument("sensorium")
     args = parser.parse_args()
     if args.command == "check":
         check(args)
+    elif args.command == "adapt":
+        with open(os.path.join(args.models, "expected.json")) as file:
+            given = json.load(file)
+        args.picture, args.sound = given["picture"], given["sound"]
+        Adapter(args).make()
     else:
         Maker(args).make()
 
