@@ -4,7 +4,7 @@
     check_timm.py SENSORIUM PICTURES [NAME...] [--most N]
 
 PICTURES: a folder; N: how many of its pictures (default: all). For each NAME (timm's plain ResNets and VGGs, and torchvision's
-VGGs as "NAME.pth") a network with random weights is saved as its library saves it, timm's with save_for_hf, torchvision's
+as "NAME.pth") a network with random weights is saved as its library saves it, timm's with save_for_hf, torchvision's
 state dictionary with torch.save, which `sensorium convert` makes a directory of. Pictures go through timm's
 create_transform, or Resize(256), CenterCrop(224) and ImageNet's mean and deviation. Prints the largest difference of a
 probability over the largest; exits with 1 above 1e-4, or where the likeliest class is another. Needs torch, timm and
@@ -23,7 +23,7 @@ import torchvision
 from PIL import Image, ImageOps
 
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "wide_resnet50_2", "vgg11", "vgg13_bn", "vgg16", "vgg19_bn",
-         "vgg11.pth", "vgg13_bn.pth", "vgg16.pth", "vgg19.pth"]
+         "vgg11.pth", "vgg13_bn.pth", "vgg16.pth", "vgg19.pth", "resnet18.pth", "resnet50.pth", "resnext50_32x4d.pth", "wide_resnet50_2.pth"]
 STEP = 16  # pictures at a time
 
 
@@ -36,7 +36,13 @@ def spread(model):
         if isinstance(m, nn.BatchNorm2d):
             nn.init.normal_(m.running_mean, 0, 0.3)
             nn.init.uniform_(m.running_var, 0.5, 1.5)
-    return model.eval()
+    model.eval()
+    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    with torch.no_grad():  # no class is certain
+        scale = model(torch.randn(2, 3, 224, 224)).std()
+        last.weight /= scale
+        last.bias /= scale
+    return model
 
 
 def make(name, place, sensorium):

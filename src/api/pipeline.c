@@ -65,7 +65,7 @@ static sn_status open_media(sn_pipeline *p, unsigned needs) {
 
 static sn_status open_parts(sn_pipeline *p, unsigned needs, const sn_pretrained_options *options) {
     if (!sn_is_directory(p->path)) {
-        (void)sn_fail(SN_ERR_IO, "%s: expected a model's directory", p->path);
+        (void)sn_fail(SN_ERR_IO, "%s: expected a model's directory%s", p->path, sn_weights_is_name(p->path) ? "; convert makes one of a file of weights" : "");
         return sn_fail_at(p->path, 0, NULL);
     }
     if (needs & SN_NEED_TOKENIZER) SN_TRY(open_tokenizer(p));
@@ -202,6 +202,8 @@ sn_status sn_pipeline_describe(const sn_pipeline *p, char **json) {
 static sn_status trained_here(const char *directory, bool *here) {
     json_t *config = NULL;
     const char *type = NULL;
+    *here = false;
+    if (!sn_is_directory(directory)) return SN_OK; /* which opening it says better */
     char *path = sn_path_join(directory, "config.json"), *base = NULL;
     sn_status status = path ? sn_adapters_base(directory, &base) : SN_ERR_MEMORY;
     if (status == SN_OK && !base) status = sn_json_read(path, &config);

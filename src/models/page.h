@@ -183,6 +183,8 @@ int sn_page_ints(sn_graph *g, const json_t *options, const char *key, const int6
 /* What timm's config.json says of how the network is built must be what a page builds: in "model_args" the page's own keys
  * (NULL-terminated), the numbers of channels and classes and rates of dropout; pooling by the mean, here and beside it. */
 void sn_page_timm_args(const sn_page_build *b, const char *const *own);
+/* The preprocessor_config.json of torchvision's first weights for ImageNet; NULL: memory ran out. */
+json_t *sn_page_torchvision_pictures(void);
 /* The first position of x [N,T,D] -> [N,D]. */
 sn_node sn_page_first(sn_graph *g, sn_node x);
 /* The same through "pooler.dense" and tanh -> "pooler_output"; SN_NO_NODE in a model without that layer. Architectures

@@ -132,3 +132,9 @@ void sn_page_timm_args(const sn_page_build *b, const char *const *own) {
         if (!one_of(key, own) && !one_of(key, common))
             (void)sn_graph_fail(b->g, SN_ERR_UNSUPPORTED, "\"model_args\": \"%.80s\" is not supported", key);
 }
+
+json_t *sn_page_torchvision_pictures(void) {
+    return json_pack("{s:s, s:i, s:{s:i}, s:{s:i, s:i}, s:[f, f, f], s:[f, f, f]}", "image_processor_type", "TorchvisionImageProcessor", "resample", 2,
+                     "size", "shortest_edge", 256, "crop_size", "height", 224, "width", 224, "image_mean", 0.485, 0.456, 0.406, "image_std", 0.229,
+                     0.224, 0.225);
+}

@@ -205,12 +205,56 @@ static void timm_arguments_are_checked(void **state) {
     }
 }
 
+/* A ResNet's tensors as far as they tell which it is: every first convolution, and what is wide in a block. */
+static void write_resnet(const int *depths, bool bottleneck, int64_t groups, int64_t base) {
+    static const float numbers[256 * 256];
+    static char names[80][48];
+    sn_tensor_view views[84];
+    int n = 0;
+    for (int s = 0; s < 4; s++)
+        for (int k = 0; k < depths[s]; k++, n++) {
+            (void)snprintf(names[n], sizeof names[n], "layer%d.%d.conv1.weight", s + 1, k);
+            views[n] = (sn_tensor_view){names[n], {SN_SHAPE(1, 1, 1, 1), SN_F32}, numbers, 4};
+        }
+    views[n++] = (sn_tensor_view){"layer1.0.conv2.weight", {SN_SHAPE(base * groups, base, 1, 1), SN_F32}, numbers, (size_t)(base * groups * base) * 4};
+    if (bottleneck) views[n++] = (sn_tensor_view){"layer1.0.conv3.weight", {SN_SHAPE(1, 1, 1, 1), SN_F32}, numbers, 4};
+    views[n++] = (sn_tensor_view){"conv1.weight", {SN_SHAPE(64, 3, 1, 1), SN_F32}, numbers, 64 * 3 * 4};
+    views[n++] = (sn_tensor_view){"fc.weight", {SN_SHAPE(7, 2), SN_F32}, numbers, 7 * 2 * 4};
+    assert_ok(sn_safetensors_write(in_folder("resnet.safetensors"), views, n, NULL));
+}
+
+static void torchvisions_resnets_are_recognised(void **state) {
+    (void)state;
+    static const struct { const char *name; int depths[4]; bool bottleneck; int64_t groups, base; } all[] = {
+        {"resnet18", {2, 2, 2, 2}, false, 1, 64},       {"resnet34", {3, 4, 6, 3}, false, 1, 64}, {"resnet50", {3, 4, 6, 3}, true, 1, 64},
+        {"resnet152", {3, 8, 36, 3}, true, 1, 64},      {"resnext50_32x4d", {3, 4, 6, 3}, true, 32, 4},
+        {"wide_resnet50_2", {3, 4, 6, 3}, true, 1, 128}, {NULL, {3, 4, 6, 4}, true, 1, 64},         {NULL, {3, 4, 6, 3}, true, 2, 64},
+        {NULL, {2, 2, 2, 2}, true, 1, 64},               {NULL, {3, 4, 6, 2}, false, 1, 64}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        sn_weights *w;
+        json_t *config, *processor;
+        write_resnet(all[i].depths, all[i].bottleneck, all[i].groups, all[i].base);
+        assert_ok(sn_weights_open(in_folder("resnet.safetensors"), &w));
+        assert_ok(sn_page_recognise(w, &config, &processor));
+        if (!all[i].name) assert_null(config);
+        else {
+            assert_string_equal(json_string_value(json_object_get(config, "architecture")), all[i].name);
+            assert_int_equal(json_integer_value(json_object_get(config, "num_classes")), 7);
+            assert_string_equal(json_string_value(json_object_get(processor, "image_processor_type")), "TorchvisionImageProcessor");
+        }
+        json_decref(config);
+        json_decref(processor);
+        sn_weights_free(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(first_names_of_norms_are_read, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_base_model_needs_no_head, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(heads_are_tied_where_they_are_the_same, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_is_built_is_checked, make_folder, remove_folder), cmocka_unit_test(classes_may_be_counted),
-        cmocka_unit_test(timm_arguments_are_checked)};
+        cmocka_unit_test(timm_arguments_are_checked),
+        cmocka_unit_test_setup_teardown(torchvisions_resnets_are_recognised, make_folder, remove_folder)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

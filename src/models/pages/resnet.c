@@ -2,9 +2,11 @@
  * -> [N,H/32,W/32,D] -> mean. One network, two tables of names:
  *
  *   Transformers  {"model_type": "resnet"}            with its keys
- *   timm          {"architecture": "resnet50", ...}   the plain variants below; torchvision's weights have the same names */
+ *   timm          {"architecture": "resnet50", ...}   the plain variants below; torchvision's weights, which come
+ *                                                     alone, have the same names */
 #include "models/page.h"
 #include "nn/convnet.h"
+#include "params/weights.h"
 
 #include <stdio.h>
 
@@ -150,7 +152,38 @@ static void build(const sn_page_build *b) {
     if (n.classes > 0) sn_page_give(b->out, "logits", sn_linear(b->g, x, n.as->head, n.classes, true, SN_ACT_NONE));
 }
 
+/* ---- torchvision's weights alone ---- */
+
+/* The shape of "layer<stage>.<block>.conv<i>.weight"; rank 0: there is none. */
+static sn_shape conv_of(const sn_weights *w, int stage, int block, int i) {
+    char name[48];
+    (void)snprintf(name, sizeof name, "layer%d.%d.conv%d.weight", stage + 1, block, i);
+    const sn_tensor_view *v = sn_weights_find(w, name);
+    return v ? v->type.shape : (sn_shape){.rank = 0};
+}
+
+static bool is_variant(const sn_weights *w, const struct variant *v) {
+    sn_shape inner = conv_of(w, 0, 0, 2);
+    bool bottleneck = conv_of(w, 0, 0, 3).rank == 4;
+    if (inner.rank != 4 || bottleneck != v->bottleneck || inner.dim[1] != v->base || inner.dim[0] != v->base * v->groups) return false;
+    for (int s = 0; s < 4; s++)
+        if (conv_of(w, s, (int)v->depths[s] - 1, 1).rank != 4 || conv_of(w, s, (int)v->depths[s], 1).rank) return false;
+    return true;
+}
+
+static sn_status recognise(const sn_weights *w, json_t **config, json_t **processor) {
+    const sn_tensor_view *stem = sn_weights_find(w, "conv1.weight"), *head = sn_weights_find(w, "fc.weight");
+    const struct variant *v = variants, *end = variants + sizeof variants / sizeof *variants;
+    if (!stem || !head || stem->type.shape.rank != 4 || head->type.shape.rank != 2) return SN_OK;
+    while (v < end && !is_variant(w, v)) v++;
+    if (v == end) return SN_OK;
+    *config = json_pack("{s:s, s:I, s:I}", "architecture", v->name, "num_classes", (json_int_t)head->type.shape.dim[0], "num_channels",
+                        (json_int_t)stem->type.shape.dim[1]);
+    *processor = sn_page_torchvision_pictures();
+    return *config && *processor ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
+}
+
 static const char *const ignored[] = {"*.num_batches_tracked", NULL};
 static const char *const timm[] = {"resnet", "resnext", "wide_resnet", NULL};
 const sn_page sn_page_resnet = {.model_type = "resnet", .accepts = SN_IN_IMAGE, .prefix = "resnet", .keys = keys, .build = build,
-                                .ignored = ignored, .timm = timm};
+                                .ignored = ignored, .timm = timm, .recognise = recognise};

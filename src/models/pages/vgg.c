@@ -122,7 +122,6 @@ static int count_convs(const sn_weights *w, bool norms, int64_t *widths) {
     return convs;
 }
 
-/* The processor is that of torchvision's weights for ImageNet. */
 static sn_status recognise(const sn_weights *w, json_t **config, json_t **processor) {
     const sn_tensor_view *wide = sn_weights_find(w, "classifier.0.weight"), *last = sn_weights_find(w, "classifier.6.weight");
     bool norms = layer(w, 1).rank == 1;
@@ -132,8 +131,7 @@ static sn_status recognise(const sn_weights *w, json_t **config, json_t **proces
     *config = json_pack("{s:s, s:i, s:b, s:I, s:I, s:I, s:[I, I, I, I, I]}", "model_type", "vgg", "depth", convs + 3, "batch_norm", (int)norms, "num_channels",
                         (json_int_t)layer(w, 0).dim[1], "hidden_size", (json_int_t)wide->type.shape.dim[0], "num_classes",
                         (json_int_t)last->type.shape.dim[0], "widths", (json_int_t)n[0], (json_int_t)n[1], (json_int_t)n[2], (json_int_t)n[3], (json_int_t)n[4]);
-    *processor = json_pack("{s:s, s:i, s:{s:i}, s:{s:i, s:i}, s:[f, f, f], s:[f, f, f]}", "image_processor_type", "TorchvisionImageProcessor", "resample", 2, "size",
-                           "shortest_edge", 256, "crop_size", "height", 224, "width", 224, "image_mean", 0.485, 0.456, 0.406, "image_std", 0.229, 0.224, 0.225);
+    *processor = sn_page_torchvision_pictures();
     return *config && *processor ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
 }
 
