@@ -116,8 +116,8 @@ SN_API sn_status sn_model_verify(const sn_model *model, char **json);
 /* Writes the directory `output` with model.safetensors from `path`: a directory, an index of shards, one file of
  * PyTorch (pytorch_model.bin, .pt) or safetensors, or a hub name. Nothing of it is executed. What else a directory
  * holds (configuration, tokenizer, licence) is copied; weights without a configuration that a page recognises
- * (torchvision's ResNet and VGG, Resemblyzer's speaker encoder, WordLlama's word vectors) get one. options: "dtype" ("f32", "f16", "bf16": float tensors become
- * it), "overwrite". `json` may be NULL:
+ * (torchvision's ResNet and VGG, Resemblyzer's speaker encoder, WordLlama's word vectors) get one. options: "dtype"
+ * ("f32", "f16", "bf16": float tensors become it), "overwrite". `json` may be NULL:
  * {"schema":1,"source":file,"format":"torch"|"safetensors"|"npy","tensors":n,"bytes":n,"overflows":n,"files":[copied]} */
 SN_API sn_status sn_weights_convert(const char *path, const char *output, const char *options, char **json);
 
