@@ -125,7 +125,7 @@ SN_API sn_status sn_weights_convert(const char *path, const char *output, const 
 
 /* A published model and all that belongs to it (tokenizer, picture and sound processors, pooling, generation settings),
  * opened from a directory as Transformers, sentence-transformers or timm writes it, or as PEFT writes adapters: then the
- * model is that of their base_model_name_or_path (a directory, one beside theirs, or a name in the cache), changed by them.
+ * model is that of their base_model_name_or_path (a directory, also relative to theirs, or a name in the cache), changed by them.
  * Immutable: it may be shared between threads; each call borrows working memory of its own. */
 typedef struct sn_pipeline sn_pipeline;
 /* options: "threads" (0: as many as this process may use), "precision" ("auto": bf16 where the processor has it, or

@@ -131,6 +131,7 @@ sn_status sn_pipeline_open(const char *path, const char *options, sn_pipeline **
     sn_status status = sn_hub_find(path, &found);
     if (status == SN_OK) status = follow_writer(&found);
     if (status == SN_OK && sn_is_directory(found)) status = sn_adapters_base(found, &base);
+    if (status == SN_OK && base) status = follow_writer(&base);
     if (status == SN_OK) status = base ? open_as(base, found, given, out) : open_as(found, NULL, given, out);
     sn_free(base);
     sn_free(found);

@@ -13,13 +13,23 @@
 #define B_END ".lora_B.weight"
 enum { END = sizeof A_END - 1 };
 
+/* The file's tensor for the parameter `name`, under any name that it may have; NULL. */
+static const sn_tensor_view *tensor_of(const sn_adapters *a, const char *name) {
+    char other[SN_ADAPTERS_NAME];
+    for (int i = 0; i < sn_weights_count(a->weights); i++) {
+        const sn_tensor_view *t = sn_weights_at(a->weights, i);
+        if (strncmp(t->name, PREFIX, sizeof PREFIX - 1)) continue;
+        for (int k = 0; sn_adapters_other_name(a, t->name + sizeof PREFIX - 1, k, other); k++)
+            if (!strcmp(other, name)) return t;
+    }
+    return NULL;
+}
+
 sn_status sn_adapters_load_one(const sn_adapters *a, sn_params *p, int i, size_t skip) {
-    sn_buf name = {0};
-    sn_buf_printf(&name, PREFIX "%s", sn_params_name(p, i) + skip);
-    sn_status status = sn_buf_check(&name);
-    if (status == SN_OK) status = sn_params_load_one(p, i, a->weights, name.data);
-    sn_buf_free(&name);
-    return status;
+    const char *own = sn_params_name(p, i) + skip;
+    const sn_tensor_view *t = tensor_of(a, own);
+    if (!t) SN_FAIL(SN_ERR_SHAPE, "tensor \"" PREFIX "%s\" is missing", own);
+    return sn_params_load_one(p, i, a->weights, t->name);
 }
 
 /* ---- merging ---- */

@@ -19,7 +19,7 @@ typedef struct sn_adapters {
 #define SN_ADAPTERS_PREFIX "base_model.model."
 enum { SN_ADAPTERS_NAME = 384 };
 /* The directory of the model that the adapters in `directory` are for, where it holds them alone: what
- * "base_model_name_or_path" says, a directory, one beside them or a name in the cache. *base (heap) is NULL where it holds
+ * "base_model_name_or_path" says: a directory, also relative to theirs, or a name in the cache. *base (heap) is NULL where it holds
  * a model itself, or no adapters. */
 sn_status sn_adapters_base(const char *directory, char **base);
 /* *out NULL where the directory holds no adapter_config.json. Kinds other than plain LoRA are an error by name. */

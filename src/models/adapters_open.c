@@ -100,7 +100,7 @@ static sn_status no_base(const char *name, const char *why) {
     return sn_fail_at(name, 0, NULL);
 }
 
-/* `text`: a directory, one beside the adapters, or a name in the cache. */
+/* `text`: a directory, one relative to that of the adapters, or a name in the cache. */
 static sn_status find_base(const char *directory, const char *name, const char *text, char **base) {
     *base = NULL;
     if (!text || !*text) return no_base(name, "does not say which model the adapters are for");
@@ -116,6 +116,16 @@ static sn_status find_base(const char *directory, const char *name, const char *
     return sn_fail_at(name, 0, NULL);
 }
 
+static sn_status check_model(const char *name, const char *base) {
+    char *config;
+    SN_TRY(sn_file_find(base, "config.json", &config));
+    bool there = config != NULL;
+    sn_free(config);
+    if (there) return SN_OK;
+    (void)sn_fail(SN_ERR_FORMAT, "%s: the model of these adapters, %s, holds no config.json", name, base);
+    return sn_fail_at(name, 0, NULL);
+}
+
 sn_status sn_adapters_base(const char *directory, char **base) {
     char *config = NULL, *own = NULL;
     json_t *json = NULL;
@@ -125,6 +135,11 @@ sn_status sn_adapters_base(const char *directory, char **base) {
     if (status == SN_OK && config) status = sn_json_read(config, &json);
     if (status == SN_OK && config)
         status = find_base(directory, config, json_string_value(json_object_get(json, "base_model_name_or_path")), base);
+    if (status == SN_OK && *base) status = check_model(config, *base);
+    if (status != SN_OK) {
+        sn_free(*base);
+        *base = NULL;
+    }
     json_decref(json);
     sn_free(config);
     sn_free(own);
@@ -152,14 +167,21 @@ bool sn_adapters_is_whole(const sn_adapters *a, const char *tensor) {
     return false;
 }
 
+/* Its name without the prefix; NULL where it is none of those. */
+static const char *whole_name(const sn_adapters *a, const sn_tensor_view *t) {
+    if (strncmp(t->name, PREFIX, sizeof PREFIX - 1) || sn_lora_is(t->name)) return NULL;
+    const char *name = t->name + sizeof PREFIX - 1;
+    return sn_adapters_is_whole(a, name) ? name : NULL;
+}
+
 sn_status sn_adapters_lay(const sn_adapters *a, sn_weights *over) {
     for (int i = 0; i < sn_weights_count(a->weights); i++) {
         const sn_tensor_view *t = sn_weights_at(a->weights, i);
-        const char *name = t->name + sizeof PREFIX - 1;
-        if (strncmp(t->name, PREFIX, sizeof PREFIX - 1) || sn_lora_is(t->name) || !sn_adapters_is_whole(a, name)) continue; /* merging names what is left */
+        const char *name = whole_name(a, t);
         char known[SN_ADAPTERS_NAME];
+        if (!name) continue; /* merging names what it does not know */
         for (int k = 0; sn_adapters_other_name(a, name, k, known); k++)
-            if (sn_weights_find(over, known)) {
+            if (known[0] && sn_weights_find(over, known)) {
                 name = known;
                 break;
             }
@@ -168,7 +190,12 @@ sn_status sn_adapters_lay(const sn_adapters *a, sn_weights *over) {
     return SN_OK;
 }
 
-bool sn_adapters_has_whole(const sn_adapters *a) { return json_array_size(json_object_get(a->config, "modules_to_save")) > 0; }
+bool sn_adapters_has_whole(const sn_adapters *a) {
+    if (json_array_size(json_object_get(a->config, "modules_to_save"))) return true;
+    for (int i = 0; i < sn_weights_count(a->weights); i++)
+        if (whole_name(a, sn_weights_at(a->weights, i))) return true;
+    return false;
+}
 
 const char *sn_adapters_head(const sn_adapters *a) {
     static const char *const heads[][2] = {{"SEQ_CLS", "ForSequenceClassification"}, {"TOKEN_CLS", "ForTokenClassification"},

@@ -119,8 +119,9 @@ sn_status sn_backbone_open(const char *directory, enum sn_modality modality, boo
     if (status == SN_OK && whole) status = check_whole(b);
     if (status == SN_OK) status = sn_weights_open(directory, &b->weights);
     if (status == SN_OK) status = sn_adapters_open(directory, &b->adapters);
+    if (status == SN_OK && b->adapters) b->adapters->prefix = b->page->prefix;
     if (status == SN_OK && b->adapters && sn_adapters_has_whole(b->adapters))
-        status = sn_fail(SN_ERR_UNSUPPORTED, "%s/adapter_config.json: \"modules_to_save\" is not supported in training", directory);
+        status = sn_fail(SN_ERR_UNSUPPORTED, "%s/adapter_config.json: modules that were learned as a whole (\"modules_to_save\") are not supported in training", directory);
     if (status == SN_OK) status = sn_companions_each(directory, keep_file, b);
     if (status == SN_OK) status = read_pooling(b);
     if (status == SN_OK) *out = b;
@@ -202,6 +203,29 @@ static sn_status same(sn_params *p, int i, const sn_tensor_view *view, bool *out
     return SN_OK;
 }
 
+static bool counts_words(const sn_page_config *c, int64_t n) {
+    if (c->vocabulary == n) return true;
+    for (int i = 0; i < SN_PAGE_PARTS && c->part[i]; i++)
+        if (counts_words(c->part[i], n)) return true;
+    return false;
+}
+
+/* Files may hold a word table twice, as the last matrix too (or its bias): no parameter is made of the copy, which is to
+ * stay one. */
+static void change_copies(const sn_backbone *b, const sn_params *p, const sn_tensor_view *was, const sn_tensor_view *now, sn_tensor_view *views) {
+    if (was->type.shape.rank < 1 || !counts_words(&b->c, was->type.shape.dim[0])) return;
+    char name[SN_ADAPTERS_NAME];
+    const char *prefix = sn_params_name(p, b->first);
+    for (int k = 0; k < sn_weights_count(b->weights); k++) {
+        const sn_tensor_view *other = sn_weights_at(b->weights, k);
+        bool copy = other != was && other->type.dtype == was->type.dtype && sn_shape_equal(other->type.shape, was->type.shape);
+        if (!copy || snprintf(name, sizeof name, "%.*s%s", (int)b->skip, prefix, other->name) >= (int)sizeof name) continue;
+        if (sn_params_find(p, name) >= 0 || memcmp(other->data, was->data, was->bytes)) continue;
+        views[k] = *now;
+        views[k].name = other->name;
+    }
+}
+
 /* All tensors of the file, those that training changed as they are now. */
 static sn_status list_tensors(const sn_backbone *b, sn_params *p, sn_tensor_view *views, bool *changed) {
     for (int k = 0; k < sn_weights_count(b->weights); k++) views[k] = *sn_weights_at(b->weights, k);
@@ -216,6 +240,7 @@ static sn_status list_tensors(const sn_backbone *b, sn_params *p, sn_tensor_view
         sn_tensor_view *to = &views[view - sn_weights_at(b->weights, 0)];
         *to = (sn_tensor_view){view->name, {view->type.shape, SN_F32}, sn_params_data(p, i),
                                (size_t)sn_shape_count(view->type.shape) * sizeof(float)};
+        change_copies(b, p, view, to, views);
         *changed = true;
     }
     return SN_OK;

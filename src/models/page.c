@@ -204,7 +204,8 @@ sn_status sn_page_read(const sn_page *page, const json_t *json, sn_page_config *
     const json_t *labels = json_object_get(json, "id2label");
     if (json_is_object(labels)) c->classes = (int64_t)json_object_size(labels);
     else SN_TRY(sn_json_int(json, "num_labels", 2, &c->classes));
-    if (c->classes < 0 || c->classes > MOST) SN_FAIL(SN_ERR_FORMAT, "\"num_labels\": %lld is out of range", (long long)c->classes);
+    if (c->classes < 0 || c->classes > MOST)
+        SN_FAIL(SN_ERR_FORMAT, "\"%s\": %lld is out of range", labels ? "id2label" : "num_labels", (long long)c->classes);
     if (c->size.heads && c->size.width % c->size.heads)
         SN_FAIL(SN_ERR_FORMAT, "\"%s\": %lld is not a multiple of \"%s\": %lld", key_of(page, offsetof(sn_page_config, size.width)), (long long)c->size.width,
                 key_of(page, offsetof(sn_page_config, size.heads)), (long long)c->size.heads);

@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "models/adapters.h"
 #include "nn/convnet.h"
+#include "nn/lora.h"
 #include "params/weights.h"
 
 struct sn_pretrained {
@@ -16,9 +17,10 @@ struct sn_pretrained {
     sn_params *params;
     int threads;
     bool bf16, fold, inference;
-    bool headless; /* every parameter lies under the page's prefix: no head, or one that is tied to the word table */
+    bool headless;  /* a base model alone: every parameter lies under the page's prefix, and there are no logits */
+    bool exchanged; /* the head is the adapters', not that of the model's file */
     sn_folds folds;
-    sn_adapters *adapters; /* of the directory, merged into the weights; NULL: none */
+    sn_adapters *adapters; /* merged into the weights; NULL: none */
     sn_isa isa;
 };
 
@@ -184,10 +186,21 @@ static bool in_base(const sn_pretrained *m, const char *name) {
     size_t n = m->page->prefix ? strlen(m->page->prefix) : 0;
     return n && !strncmp(name, m->page->prefix, n) && name[n] == '.';
 }
-/* What lies beside a base model that is built alone is a head, which it does not need. */
+typedef struct loading { const sn_pretrained *m; const sn_weights *weights; } loading;
+
+/* What lies beside a base model that is built alone, or whose head was exchanged, is a head that it does not need. */
 static bool is_ignored(void *context, const char *name) {
-    const sn_pretrained *m = context;
-    return sn_folds_have(&m->folds, name) || ignores(&m->c, name) || (m->headless && !in_base(m, name));
+    const loading *l = context;
+    const sn_pretrained *m = l->m;
+    if (sn_folds_have(&m->folds, name) || ignores(&m->c, name)) return true;
+    return (m->headless || m->exchanged) && !in_base(m, name) && !sn_weights_is_laid(l->weights, name);
+}
+
+/* Has an output with this in its name? */
+static bool gives(const sn_page_out *out, const char *part) {
+    for (int i = 0; i < out->n; i++)
+        if (strstr(out->list[i].name, part)) return true;
+    return false;
 }
 
 /* Builds the smallest graph once, which declares every parameter. */
@@ -198,18 +211,19 @@ static sn_status declare(sn_pretrained *m, const sn_weights *weights) {
     if (!out) return SN_ERR_MEMORY;
     sn_page_sizes least = {.rows = 1, .steps = 2, .regions = 1, .frames = 2 * m->c.positions, .target_steps = 2};
     sn_status status = graph(m, weights, &m->folds, &least, false, &g, &in, out);
+    int n = sn_params_count(m->params), inside = 0;
+    for (int i = 0; i < n; i++) inside += in_base(m, sn_params_name(m->params, i));
+    m->headless = n > 0 && inside == n && !gives(out, "logits");
+    m->exchanged = m->exchanged && inside > 0; /* else the file is of a base model alone */
     sn_free(out);
-    if (status != SN_OK) return status;
-    sn_graph_free(g);
-    m->headless = sn_params_count(m->params) > 0;
-    for (int i = 0; i < sn_params_count(m->params); i++) m->headless = m->headless && in_base(m, sn_params_name(m->params, i));
-    return SN_OK;
+    if (status == SN_OK) sn_graph_free(g);
+    return status;
 }
 
 /* *taken: the store has the weights from then on. */
 static sn_status borrow(sn_pretrained *m, sn_weights *weights, bool *taken) {
     SN_TRY(sn_params_seal_for_inference(m->params));
-    SN_TRY(sn_params_borrow_all(m->params, weights, "", is_ignored, m));
+    SN_TRY(sn_params_borrow_all(m->params, weights, "", is_ignored, &(loading){m, weights}));
     *taken = true;
     return sn_folds_apply(&m->folds, m->params, weights);
 }
@@ -217,8 +231,8 @@ static sn_status borrow(sn_pretrained *m, sn_weights *weights, bool *taken) {
 static sn_status copy(sn_pretrained *m, const sn_weights *weights) {
     sn_module_range all = {0, sn_params_count(m->params), 0};
     SN_TRY(sn_params_seal(m->params));
-    SN_TRY(sn_params_load_but(m->params, weights, "", is_ignored, m));
-    if (m->adapters) SN_TRY(sn_adapters_merge(m->adapters, m->params, all, weights));
+    SN_TRY(sn_params_load_but(m->params, weights, "", is_ignored, &(loading){m, weights}));
+    if (m->adapters) SN_TRY(sn_adapters_merge(m->adapters, m->params, all, m->headless || m->exchanged ? weights : NULL));
     return sn_folds_apply(&m->folds, m->params, weights);
 }
 
@@ -240,12 +254,30 @@ static sn_status change_head(sn_pretrained *m, const char *head) {
     return SN_OK;
 }
 
+/* PEFT leaves the last matrix as it was where the word table was learned as a whole, unless it is told otherwise. */
+static sn_status check_tables(const sn_pretrained *m) {
+    if (!m->page->decode || json_is_true(json_object_get(m->adapters->config, "ensure_weight_tying"))) return SN_OK;
+    for (int i = 0; i < sn_weights_count(m->adapters->weights); i++) {
+        const sn_tensor_view *t = sn_weights_at(m->adapters->weights, i);
+        if (t->type.shape.rank == 2 && t->type.shape.dim[0] == m->c.vocabulary && !sn_lora_is(t->name))
+            SN_FAIL(SN_ERR_UNSUPPORTED, "%s: tensor \"%s\": a word table that was learned as a whole is not supported", sn_weights_path(m->adapters->weights), t->name);
+    }
+    return SN_OK;
+}
+
 /* What the adapters bring besides adapters: modules, and the head that they are part of. */
 static sn_status take_whole(sn_pretrained *m, sn_weights *weights) {
+    int64_t classes = sn_adapters_classes(m->adapters);
     m->adapters->prefix = m->page->prefix;
     const char *head = sn_adapters_head(m->adapters);
-    if (head && !sn_ends_with(m->architecture, head)) SN_TRY(change_head(m, head));
-    if (sn_adapters_classes(m->adapters)) m->c.classes = sn_adapters_classes(m->adapters);
+    if (!head && classes && !strstr(m->architecture, "For"))
+        head = m->page->accepts & SN_IN_IMAGE ? "ForImageClassification" : "ForSequenceClassification";
+    if (head && !sn_ends_with(m->architecture, head)) {
+        SN_TRY(change_head(m, head));
+        m->exchanged = true;
+    }
+    if (classes) m->c.classes = classes;
+    SN_TRY(check_tables(m));
     return sn_adapters_lay(m->adapters, weights);
 }
 
@@ -253,7 +285,7 @@ static sn_status take_whole(sn_pretrained *m, sn_weights *weights) {
 static sn_status load(sn_pretrained *m, sn_weights *weights, bool *taken) {
     if (m->adapters) SN_TRY(take_whole(m, weights));
     SN_TRY(declare(m, weights));
-    SN_TRY(sn_params_check(m->params, weights, "", is_ignored, m));
+    SN_TRY(sn_params_check(m->params, weights, "", is_ignored, &(loading){m, weights}));
     bool borrows = m->inference && !m->adapters; /* merging writes */
     return borrows ? borrow(m, weights, taken) : copy(m, weights);
 }
@@ -289,6 +321,14 @@ static sn_status open_config(sn_pretrained *m) {
 
 static sn_status open_weights(sn_pretrained *m, const char *adapters) {
     sn_weights *weights;
+    char *own = NULL;
+    if (adapters) SN_TRY(sn_file_find(m->path, "adapter_config.json", &own));
+    if (own) {
+        (void)sn_fail(SN_ERR_UNSUPPORTED, "%s: the model of the adapters in %s has adapters of its own", own, adapters);
+        (void)sn_fail_at(own, 0, NULL);
+        sn_free(own);
+        return SN_ERR_UNSUPPORTED;
+    }
     SN_TRY(sn_adapters_open(adapters ? adapters : m->path, &m->adapters));
     SN_TRY(sn_weights_open_to_lend(m->path, &weights));
     bool taken = false;

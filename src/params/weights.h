@@ -26,6 +26,7 @@ const sn_tensor_view *sn_weights_find(const sn_weights *w, const char *name);  /
 const char *sn_weights_metadata(const sn_weights *w, const char *key);         /* of safetensors; NULL */
 /* `tensor` under `name` takes the place of that of this name, or comes to the others; its numbers stay where they are. */
 sn_status sn_weights_lay(sn_weights *w, const char *name, const sn_tensor_view *tensor);
+bool sn_weights_is_laid(const sn_weights *w, const char *name);
 /* These bytes of a mapped file go from memory (sn_bytes_forget). Any thread may read them meanwhile. */
 void sn_weights_forget(const sn_weights *w, const void *bytes, size_t size);
 /* Where these bytes of a mapped file lie in it, for who reads a little of them at a time; false where that file did not stay

@@ -79,8 +79,10 @@ struct sn_weights {
     opened *parts;
     size_t count, capacity;
     sn_views views;
-    char **names; /* of views that were renamed */
+    char **names; /* of views that were renamed or laid */
     size_t named, names_room;
+    const char **laid; /* names of views that sn_weights_lay brought */
+    size_t n_laid, laid_room;
     char *path;
 };
 
@@ -164,18 +166,30 @@ static sn_status settle(sn_weights *w) {
 }
 
 sn_status sn_weights_lay(sn_weights *w, const char *name, const sn_tensor_view *tensor) {
-    sn_tensor_view laid = *tensor;
+    const char **laid = sn_grow(w->laid, w->n_laid, &w->laid_room, sizeof *laid);
+    if (!laid) return SN_ERR_MEMORY;
+    w->laid = laid;
+    const sn_tensor_view *there = sn_views_find(&w->views, name);
+    size_t at = there ? (size_t)(there - w->views.items) : w->views.count;
     char *kept;
-    for (size_t i = 0; i < w->views.count; i++) {
-        if (strcmp(w->views.items[i].name, name)) continue;
-        laid.name = w->views.items[i].name;
-        w->views.items[i] = laid;
-        return SN_OK;
+    if (!there) {
+        SN_TRY(keep_name(w, name, strlen(name), "", &kept));
+        sn_tensor_view fresh = *tensor;
+        fresh.name = kept;
+        SN_TRY(sn_views_add(&w->views, fresh));
+        for (; at && strcmp(w->views.items[at - 1].name, kept) > 0; at--) w->views.items[at] = w->views.items[at - 1];
+        w->views.items[at] = fresh;
+    } else {
+        w->views.items[at] = (sn_tensor_view){there->name, tensor->type, tensor->data, tensor->bytes};
     }
-    SN_TRY(keep_name(w, name, strlen(name), "", &kept));
-    laid.name = kept;
-    SN_TRY(sn_views_add(&w->views, laid));
-    return sn_views_sort(&w->views, w->path);
+    laid[w->n_laid++] = w->views.items[at].name;
+    return SN_OK;
+}
+
+bool sn_weights_is_laid(const sn_weights *w, const char *name) {
+    for (size_t i = 0; i < w->n_laid; i++)
+        if (!strcmp(w->laid[i], name)) return true;
+    return false;
 }
 
 /* ---- shards ---- */
@@ -248,7 +262,7 @@ static sn_status find_file(const char *path, char **out) {
         if (*out) return SN_OK;
     }
     (void)sn_fail(SN_ERR_IO, "%s: holds no weights: neither model.safetensors, pytorch_model.bin, an index of shards nor "
-                  "adapter_model.safetensors", path);
+                  "adapter_model.safetensors or .bin", path);
     return sn_fail_at(path, 0, NULL);
 }
 
@@ -291,6 +305,7 @@ void sn_weights_free(sn_weights *w) {
     sn_free(w->parts);
     for (size_t i = 0; i < w->named; i++) sn_free(w->names[i]);
     sn_free(w->names);
+    sn_free(w->laid);
     sn_views_free(&w->views);
     sn_free(w->path);
     sn_free(w);

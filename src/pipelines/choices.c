@@ -12,12 +12,14 @@ static int by_score(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static json_t *name_of(const sn_pipeline *p, const json_t *names, int64_t index) {
+/* Labels of another number of classes are those of a head that the model has no more. */
+static json_t *name_of(const sn_pipeline *p, const json_t *names, int64_t index, int64_t n) {
     char key[32];
     const json_t *config = sn_pretrained_config(p->model)->json;
     (void)snprintf(key, sizeof key, "%lld", (long long)index);
     json_t *text = json_array_get(names, (size_t)index);
-    if (!names) text = json_object_get(json_object_get(config, "id2label"), key);
+    const json_t *labels = json_object_get(config, "id2label");
+    if (!names && (int64_t)json_object_size(labels) == n) text = json_object_get(labels, key);
     if (!text) text = json_array_get(json_object_get(config, "label_names"), (size_t)index);
     return json_is_string(text) ? json_incref(text) : json_sprintf("LABEL_%s", key);
 }
@@ -33,7 +35,7 @@ sn_status sn_choices_top(const sn_pipeline *p, const json_t *names, const float 
     if (all) qsort(all, (size_t)n, sizeof *all, by_score);
     sn_status status = all && top ? SN_OK : sn_fail(SN_ERR_MEMORY, "out of memory");
     for (int64_t k = 0; status == SN_OK && k < n && k < most; k++)
-        if (json_array_append_new(top, json_pack("[o, f]", name_of(p, names, all[k].index), (double)all[k].score)))
+        if (json_array_append_new(top, json_pack("[o, f]", name_of(p, names, all[k].index, n), (double)all[k].score)))
             status = sn_fail(SN_ERR_MEMORY, "out of memory");
     sn_free(all);
     if (status == SN_OK) *out = top;

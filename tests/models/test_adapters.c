@@ -10,14 +10,15 @@
 #include "models/pretrained.h"
 #include "params/safetensors.h"
 
-enum { RANK = 2, SIDE = 16, CLASSES = 3 };
+enum { RANK = 2, SIDE = 16, CLASSES = 3, WORDS = 40 };
 static const sn_pretrained_options plain = {.threads = 1, .precision = "f32"};
-static float first[RANK * SIDE], second[SIDE * RANK], head[CLASSES * SIDE], shift[CLASSES];
+static float first[RANK * SIDE], second[SIDE * RANK], head[CLASSES * SIDE], shift[CLASSES], table[WORDS * SIDE];
 
 static void fill_numbers(void) {
     for (int i = 0; i < RANK * SIDE; i++) first[i] = sinf((float)i), second[i] = cosf(3 * (float)i);
     for (int i = 0; i < CLASSES * SIDE; i++) head[i] = (float)i / 7;
     for (int i = 0; i < CLASSES; i++) shift[i] = -(float)i;
+    for (int i = 0; i < WORDS * SIDE; i++) table[i] = (float)(i % 31) / 9;
 }
 
 static const char *page(const char *name) {
@@ -26,17 +27,24 @@ static const char *page(const char *name) {
     return path;
 }
 
-/* An adapter of the module, and with `with_head` a classifier, into the folder "lora". */
-static void write_adapter(const char *module, const char *config, bool with_head) {
+typedef enum whole { ADAPTER, HEAD, TWO_LAYERS, TABLE } whole; /* what comes with it: a classifier, one more layer before it, or words */
+
+/* An adapter of the module and what comes with it, into the folder "lora". */
+static void write_adapter(const char *module, const char *config, whole with) {
     char a[200], b[200];
     (void)snprintf(a, sizeof a, "base_model.model.%s.lora_A.weight", module);
     (void)snprintf(b, sizeof b, "base_model.model.%s.lora_B.weight", module);
     const sn_tensor_view views[] = {{a, {SN_SHAPE(RANK, SIDE), SN_F32}, first, sizeof first}, {b, {SN_SHAPE(SIDE, RANK), SN_F32}, second, sizeof second},
                                     {"base_model.model.classifier.weight", {SN_SHAPE(CLASSES, SIDE), SN_F32}, head, sizeof head},
-                                    {"base_model.model.classifier.bias", {SN_SHAPE(CLASSES), SN_F32}, shift, sizeof shift}};
+                                    {"base_model.model.classifier.bias", {SN_SHAPE(CLASSES), SN_F32}, shift, sizeof shift},
+                                    {"base_model.model.pre_classifier.weight", {SN_SHAPE(SIDE, SIDE), SN_F32}, table, SIDE * SIDE * sizeof(float)},
+                                    {"base_model.model.pre_classifier.bias", {SN_SHAPE(SIDE), SN_F32}, table, SIDE * sizeof(float)},
+                                    {"base_model.model.transformer.wte.weight", {SN_SHAPE(WORDS, SIDE), SN_F32}, table, sizeof table}};
+    sn_tensor_view words[] = {views[0], views[1], views[6]};
+    static const int counts[] = {[ADAPTER] = 2, [HEAD] = 4, [TWO_LAYERS] = 6, [TABLE] = 3};
     fill_numbers();
     assert_ok(sn_make_directory(in_folder("lora")));
-    assert_ok(sn_safetensors_write(in_folder("lora/adapter_model.safetensors"), views, with_head ? 4 : 2, NULL));
+    assert_ok(sn_safetensors_write(in_folder("lora/adapter_model.safetensors"), with == TABLE ? words : views, counts[with], NULL));
     put_text("lora/adapter_config.json", config);
 }
 
@@ -88,12 +96,12 @@ static void modules_are_found_by_any_name(void **state) {
         {"vit", "vit.layers.0.attention.o_proj", "encoder.layer.0.attention.output.dense.weight", "encoder.layer.1.attention.output.dense.weight"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         assert_ok(sn_remove_tree(in_folder("lora")));
-        write_adapter(all[i].module, CONFIG "}", false);
+        write_adapter(all[i].module, CONFIG "}", ADAPTER);
         is_merged(all[i].page, all[i].weight, all[i].other);
     }
     sn_pretrained *m;
     assert_ok(sn_remove_tree(in_folder("lora")));
-    write_adapter("bert.encoder.layer.7.attention.self.query", CONFIG "}", false);
+    write_adapter("bert.encoder.layer.7.attention.self.query", CONFIG "}", ADAPTER);
     assert_fails(open_adapted("bert", &m), SN_ERR_SHAPE, "the model has no \"bert.encoder.layer.7.attention.self.query.weight\"");
 }
 
@@ -105,7 +113,7 @@ static void a_task_brings_its_head(void **state) {
     for (size_t i = 0; i < 3; i++) {
         sn_pretrained *m;
         assert_ok(sn_remove_tree(in_folder("lora")));
-        write_adapter("bert.encoder.layer.1.attention.self.query", listed[i], true);
+        write_adapter("bert.encoder.layer.1.attention.self.query", listed[i], HEAD);
         if (open_adapted(pages[i], &m) != SN_OK) fail_msg("%s: %s", listed[i], sn_error_message());
         assert_string_equal(sn_pretrained_architecture(m), "BertForSequenceClassification");
         assert_int_equal(sn_pretrained_config(m)->classes, CLASSES);
@@ -115,12 +123,57 @@ static void a_task_brings_its_head(void **state) {
     }
     sn_pretrained *m;
     assert_ok(sn_remove_tree(in_folder("lora")));
-    write_adapter("bert.encoder.layer.1.attention.self.query", CONFIG "}", true); /* nobody says that it was learned */
+    write_adapter("bert.encoder.layer.1.attention.self.query", CONFIG "}", HEAD); /* nobody says that it was learned */
     assert_fails(open_adapted("bert_classes", &m), SN_ERR_UNSUPPORTED, "classifier.bias\" belongs to no adapter");
-    write_adapter("bert.encoder.layer.1.attention.self.query", CONFIG ", \"task_type\": \"SEQ_CLS\"}", false);
+    write_adapter("bert.encoder.layer.1.attention.self.query", CONFIG ", \"task_type\": \"SEQ_CLS\"}", ADAPTER);
     assert_fails(open_adapted("bert", &m), SN_ERR_SHAPE, "\"classifier.weight\" is missing");
     assert_ok(sn_remove_tree(in_folder("lora/adapter_model.safetensors")));
     assert_fails(open_adapted("bert", &m), SN_ERR_IO, "holds neither adapter_model.safetensors nor adapter_model.bin");
+}
+
+/* In place of the head that the model's file has, or of none. */
+static void heads_are_exchanged(void **state) {
+    (void)state;
+    static const struct { const char *page, *module, *config, *architecture; whole with; } all[] = {
+        {"distilbert_mlm", "distilbert.transformer.layer.0.attention.q_lin", CONFIG ", \"task_type\": \"SEQ_CLS\", \"modules_to_save\": [\"pre_classifier\", \"classifier\"]}",
+         "DistilBertForSequenceClassification", TWO_LAYERS},
+        {"vit", "vit.layers.0.attention.q_proj", CONFIG ", \"modules_to_save\": [\"classifier\"]}", "ViTForImageClassification", HEAD},
+        {"vit_classes", "vit.layers.0.attention.q_proj", CONFIG ", \"modules_to_save\": [\"classifier\"]}", "ViTForImageClassification", HEAD},
+        {"bert_tokens", "bert.encoder.layer.0.attention.self.query", CONFIG ", \"task_type\": \"TOKEN_CLS\"}", "BertForTokenClassification", HEAD}};
+    sn_pretrained *m;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        assert_ok(sn_remove_tree(in_folder("lora")));
+        write_adapter(all[i].module, all[i].config, all[i].with);
+        if (open_adapted(all[i].page, &m) != SN_OK) fail_msg("%s: %s", all[i].page, sn_error_message());
+        assert_string_equal(sn_pretrained_architecture(m), all[i].architecture);
+        assert_memory_equal(numbers(m, "classifier.weight"), head, sizeof head);
+        if (all[i].with == TWO_LAYERS) assert_memory_equal(numbers(m, "pre_classifier.weight"), table, SIDE * SIDE * sizeof(float));
+        sn_pretrained_free(m);
+    }
+    assert_ok(sn_remove_tree(in_folder("lora")));
+    write_adapter("transformer.h.0.attn.c_proj", CONFIG ", \"modules_to_save\": [\"wte\"]}", TABLE);
+    assert_fails(open_adapted("gpt2_lm", &m), SN_ERR_UNSUPPORTED, "wte.weight\": a word table that was learned as a whole");
+    put_text("lora/adapter_config.json", CONFIG ", \"modules_to_save\": [\"wte\"], \"ensure_weight_tying\": true}");
+    assert_ok(open_adapted("gpt2_lm", &m));
+    assert_memory_equal(numbers(m, "transformer.wte.weight"), table, sizeof table);
+    sn_pretrained_free(m);
+}
+
+static void a_model_has_adapters_once(void **state) {
+    (void)state;
+    sn_pretrained_options o = plain;
+    sn_pretrained *m;
+    json_t *config;
+    char path[600];
+    write_adapter("encoder.layer.0.attention.self.query", CONFIG "}", ADAPTER);
+    (void)snprintf(path, sizeof path, "%s/config.json", page("bert"));
+    assert_ok(sn_json_read(path, &config));
+    assert_ok(sn_make_directory(in_folder("model")));
+    assert_ok(sn_json_write(in_folder("model/config.json"), config));
+    put_text("model/adapter_config.json", CONFIG "}");
+    o.adapters = in_folder("lora");
+    assert_fails(sn_pretrained_open(in_folder("model"), &o, &m), SN_ERR_UNSUPPORTED, "has adapters of its own");
+    json_decref(config);
 }
 
 static void their_model_is_found(void **state) {
@@ -131,6 +184,8 @@ static void their_model_is_found(void **state) {
     assert_ok(sn_adapters_base(in_folder("lora"), &base)); /* nothing in it */
     assert_null(base);
     put_text("lora/adapter_config.json", "{\"base_model_name_or_path\": \"../model\"}"); /* beside the adapters */
+    assert_fails(sn_adapters_base(in_folder("lora"), &base), SN_ERR_FORMAT, "model, holds no config.json");
+    put_text("model/config.json", "{}");
     assert_ok(sn_adapters_base(in_folder("lora"), &base));
     assert_non_null(base);
     assert_true(sn_is_directory(base) && strstr(base, "lora/../model"));
@@ -160,7 +215,7 @@ static sn_status open_and_close(void) {
 
 static void allocations_may_fail(void **state) {
     (void)state;
-    write_adapter("bert.encoder.layer.1.attention.self.query", CONFIG ", \"task_type\": \"SEQ_CLS\"}", true);
+    write_adapter("bert.encoder.layer.1.attention.self.query", CONFIG ", \"task_type\": \"SEQ_CLS\"}", HEAD);
     sn_status status = SN_ERR_MEMORY;
     long n = 0;
     while (status == SN_ERR_MEMORY && n < 100000) {
@@ -175,6 +230,8 @@ static void allocations_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(modules_are_found_by_any_name, make_folder, remove_folder),
                                        cmocka_unit_test_setup_teardown(a_task_brings_its_head, make_folder, remove_folder),
+                                       cmocka_unit_test_setup_teardown(heads_are_exchanged, make_folder, remove_folder),
+                                       cmocka_unit_test_setup_teardown(a_model_has_adapters_once, make_folder, remove_folder),
                                        cmocka_unit_test_setup_teardown(their_model_is_found, make_folder, remove_folder),
                                        cmocka_unit_test_setup_teardown(allocations_may_fail, make_folder, remove_folder)};
     return cmocka_run_group_tests(tests, NULL, NULL);

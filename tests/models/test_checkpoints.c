@@ -118,6 +118,7 @@ static void what_is_built_is_checked(void **state) {
         {"bert_answers", "BertForMaskedLM", NULL, "tensor \"cls.predictions."},
         {"bert_mlm", "BertForPreTraining", NULL, "tensor \"bert.pooler.dense."},
         {"bert_answers", "BertForSequenceClassification", NULL, "tensor \"bert.pooler.dense."},
+        {"gpt2_lm", "GPT2LMHeadModel", "more.weight", "tensor \"more.weight\" of shape [1] is not used"}, /* its head is tied */
         {"gpt2_classes", "GPT2ForTokenClassification", NULL, "tensor \"classifier."}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         sn_pretrained *m = NULL;
@@ -165,6 +166,18 @@ static void heads_are_tied_where_they_are_the_same(void **state) {
             sn_pretrained_free(m);
             json_decref(config);
         }
+    }
+    static const char *const biases[][3] = {{"vilt_words", "mlm_score.bias", "mlm_score.decoder.bias"}, /* the second is there */
+                                            {"bert_mlm", "cls.predictions.decoder.bias", "cls.predictions.bias"},
+                                            {"roberta_mlm", "lm_head.decoder.bias", "lm_head.bias"}};
+    for (size_t i = 0; i < sizeof biases / sizeof *biases; i++) {
+        sn_pretrained *m;
+        json_t *config = config_of(biases[i][0]);
+        assert_ok(sn_pretrained_make(config, changed_with(biases[i][0], NULL, biases[i][1], biases[i][2]), &options, &m));
+        sn_params *p = sn_pretrained_params(m);
+        assert_int_equal((sn_params_find(p, biases[i][1]) >= 0) + (sn_params_find(p, biases[i][2]) >= 0), 1);
+        sn_pretrained_free(m);
+        json_decref(config);
     }
     static const char *const untied[][3] = {{"bert_untied", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"},
                                             {"distilbert_untied", "vocab_projector.weight", "vocab_projector.bias"},

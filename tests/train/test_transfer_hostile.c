@@ -110,7 +110,7 @@ static void test_broken_adapters(void **state) {
         {"{\"peft_type\": \"LOHA\"}", "query.lora_A.weight", "query.lora_B.weight", 3, "LOHA"},
         {"{\"use_dora\": true}", "query.lora_A.weight", "query.lora_B.weight", 3, "use_dora"},
         {"{\"bias\": \"all\"}", "query.lora_A.weight", "query.lora_B.weight", 3, "\"bias\""},
-        {"{\"r\": 3, \"lora_alpha\": 3, \"modules_to_save\": [\"pooler\"]}", "query.lora_A.weight", "query.lora_B.weight", 3, "\"modules_to_save\" is not supported in training"},
+        {"{\"r\": 3, \"lora_alpha\": 3, \"modules_to_save\": [\"pooler\"]}", "query.lora_A.weight", "query.lora_B.weight", 3, "(\"modules_to_save\") are not supported in training"},
         {"[1]", "query.lora_A.weight", "query.lora_B.weight", 3, "expected an object"},
         {NULL, "query.lora_A.weight", "query.lora_C.weight", 3, "query.lora_B.weight\" is missing"},
         {NULL, "query.lora_A.weight", "key.lora_B.weight", 3, "key.lora_A.weight\" is missing"},

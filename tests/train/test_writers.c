@@ -7,6 +7,7 @@
 
 #include "../pipelines/sound.h"
 #include "base/json.h"
+#include "params/safetensors.h"
 #include "params/weights.h"
 #include "sensorium.h"
 
@@ -245,6 +246,67 @@ static void test_adapters(void **state) {
     }
 }
 
+/* ---- tables that a file has twice ---- */
+
+/* The tensor `from` of the model in `directory` once more, as `to`. */
+static void copy_tensor(const char *directory, const char *from, const char *to) {
+    char *path = sn_path_join(directory, "model.safetensors"), *fresh = sn_path_join(directory, "fresh.safetensors");
+    sn_weights *w;
+    assert_ok(sn_weights_open(path, &w));
+    int n = sn_weights_count(w);
+    sn_tensor_view *views = calloc((size_t)n + 1, sizeof *views);
+    for (int i = 0; i < n; i++) views[i] = *sn_weights_at(w, i);
+    assert_non_null(sn_weights_find(w, from));
+    views[n] = *sn_weights_find(w, from);
+    views[n].name = to;
+    assert_ok(sn_safetensors_write(fresh, views, n + 1, NULL));
+    sn_weights_free(w);
+    assert_int_equal(rename(fresh, path), 0);
+    free(views);
+    sn_free(path);
+    sn_free(fresh);
+}
+
+/* The matrix after the last block is the word table again; it still is when that has learned. */
+static void test_copies(void **state) {
+    const world *w = *state;
+    static const struct { const char *name, *table, *copy; } all[] = {
+        {"gpt2", "transformer.wte.weight", "lm_head.weight"},
+        {"captioner", "decoder.transformer.wte.weight", "decoder.lm_head.weight"},
+        {"listener", "model.decoder.embed_tokens.weight", "proj_out.weight"},
+        {"blip_asker", "text_decoder.bert.embeddings.word_embeddings.weight", "text_decoder.cls.predictions.decoder.weight"},
+        {"blip_asker", "text_decoder.cls.predictions.bias", "text_decoder.cls.predictions.decoder.bias"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const json_t *about = json_object_get(json_object_get(w->golden, "models"), all[i].name);
+        char *model = quiet_copy(w->p, json_string_value(json_object_get(about, "model"))), *output = place_path(w->p, "twice", NULL), *text;
+        char *inner = place_path(w->p, "twice/encoders/writer", NULL);
+        sn_table *table = table_of(w->p, json_object_get(about, "rows"), 1);
+        sn_trainer *t;
+        sn_model *m;
+        sn_weights *before, *after;
+        copy_tensor(model, all[i].table, all[i].copy);
+        assert_ok(writer(w->p, table, model, "twice", 5e-3, more_of(all[i].name), &t));
+        assert_ok(sn_trainer_run(t, NULL, NULL));
+        double loss = loss_of(sn_trainer_model(t), table);
+        sn_trainer_free(t);
+        assert_ok(sn_model_load(output, NULL, &m));
+        assert_true(fabs(loss_of(m, table) - loss) <= 1e-6 * loss);
+        assert_ok(sn_model_verify(m, &text));
+        sn_string_free(text);
+        sn_model_free(m);
+        assert_ok(sn_weights_open(model, &before));
+        assert_ok(sn_weights_open(inner, &after));
+        const sn_tensor_view *was = sn_weights_find(before, all[i].table), *a = sn_weights_find(after, all[i].table), *b = sn_weights_find(after, all[i].copy);
+        assert_true(a && b && a->bytes == b->bytes && !memcmp(a->data, b->data, a->bytes) && memcmp(was->data, a->data, a->bytes));
+        sn_weights_free(before);
+        sn_weights_free(after);
+        sn_table_free(table);
+        free(inner);
+        free(model);
+        free(output);
+    }
+}
+
 /* ---- prompts ---- */
 
 static double first_loss(const world *w, const char *csv, const char *more) {
@@ -394,7 +456,7 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_learns_as_transformers), cmocka_unit_test(test_says_what_it_learned),
-                                       cmocka_unit_test(test_adapters), cmocka_unit_test(test_prompts), cmocka_unit_test(test_hostile_prompts),
+                                       cmocka_unit_test(test_adapters), cmocka_unit_test(test_copies), cmocka_unit_test(test_prompts), cmocka_unit_test(test_hostile_prompts),
                                        cmocka_unit_test(test_refusals), cmocka_unit_test(test_text_without_model)};
     return cmocka_run_group_tests(tests, begin, end);
 }

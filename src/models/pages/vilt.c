@@ -77,6 +77,6 @@ static sn_status check(sn_page_config *c) {
 
 static const char *const questions[] = {"ForQuestionAnswering", NULL};
 static const char *const ignored[] = {"*embeddings.position_ids", "*text_embeddings.token_type_ids", "mlm_score.bias",
-                                      "mlm_score.decoder.weight", NULL};
+                                      "mlm_score.decoder.weight", "mlm_score.decoder.bias", NULL};
 const sn_page sn_page_vilt = {.model_type = "vilt", .accepts = SN_IN_TEXT | SN_IN_IMAGE | SN_IN_JOINT, .prefix = "vilt", .keys = keys,
                               .build = build, .ignored = ignored, .check = check, .questions = questions};
