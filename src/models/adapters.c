@@ -138,7 +138,7 @@ sn_status sn_adapters_merge(const sn_adapters *a, sn_params *p, sn_module_range 
         const sn_tensor_view *t = sn_weights_at(a->weights, i);
         sn_status status = SN_OK;
         bool known = !strncmp(t->name, PREFIX, sizeof PREFIX - 1);
-        if (known && !sn_lora_is(t->name) && sn_adapters_is_whole(a, t->name + sizeof PREFIX - 1)) continue; /* laid over */
+        if (sn_adapters_whole_name(a, t)) continue; /* laid over */
         if (!known || !sn_lora_is(t->name))
             status = sn_fail(SN_ERR_UNSUPPORTED, "tensor \"%s\" belongs to no adapter", t->name);
         else if (sn_ends_with(t->name, A_END)) status = merge_one(a, p, range, t, elsewhere);

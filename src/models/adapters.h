@@ -32,8 +32,8 @@ void sn_adapters_free(sn_adapters *a);
  * them from the adapters' file as long as it is used. */
 sn_status sn_adapters_lay(const sn_adapters *a, sn_weights *over);
 bool sn_adapters_has_whole(const sn_adapters *a);
-/* Is the module of this tensor (without the prefix) one of them, by its whole name or its end? */
-bool sn_adapters_is_whole(const sn_adapters *a, const char *tensor);
+/* The name without the prefix of a tensor of the adapters' file that belongs to such a module; NULL: it does not. */
+const char *sn_adapters_whole_name(const sn_adapters *a, const sn_tensor_view *tensor);
 /* The end of the architecture's name that "task_type" makes of a model, "ForSequenceClassification"; NULL: it stays. */
 const char *sn_adapters_head(const sn_adapters *a);
 int64_t sn_adapters_classes(const sn_adapters *a); /* of a head in the adapters' file; 0: there is none */

@@ -157,7 +157,7 @@ static bool is_part(const char *tensor, const char *module) {
 }
 
 /* Older versions of PEFT do not list the heads that a task gives a model. */
-bool sn_adapters_is_whole(const sn_adapters *a, const char *tensor) {
+static bool is_whole(const sn_adapters *a, const char *tensor) {
     static const char *const heads[] = {"classifier", "score", "qa_outputs"};
     const json_t *list = json_object_get(a->config, "modules_to_save");
     for (size_t i = 0; i < json_array_size(list); i++)
@@ -167,17 +167,16 @@ bool sn_adapters_is_whole(const sn_adapters *a, const char *tensor) {
     return false;
 }
 
-/* Its name without the prefix; NULL where it is none of those. */
-static const char *whole_name(const sn_adapters *a, const sn_tensor_view *t) {
+const char *sn_adapters_whole_name(const sn_adapters *a, const sn_tensor_view *t) {
     if (strncmp(t->name, PREFIX, sizeof PREFIX - 1) || sn_lora_is(t->name)) return NULL;
     const char *name = t->name + sizeof PREFIX - 1;
-    return sn_adapters_is_whole(a, name) ? name : NULL;
+    return is_whole(a, name) ? name : NULL;
 }
 
 sn_status sn_adapters_lay(const sn_adapters *a, sn_weights *over) {
     for (int i = 0; i < sn_weights_count(a->weights); i++) {
         const sn_tensor_view *t = sn_weights_at(a->weights, i);
-        const char *name = whole_name(a, t);
+        const char *name = sn_adapters_whole_name(a, t);
         char known[SN_ADAPTERS_NAME];
         if (!name) continue; /* merging names what it does not know */
         for (int k = 0; sn_adapters_other_name(a, name, k, known); k++)
@@ -193,7 +192,7 @@ sn_status sn_adapters_lay(const sn_adapters *a, sn_weights *over) {
 bool sn_adapters_has_whole(const sn_adapters *a) {
     if (json_array_size(json_object_get(a->config, "modules_to_save"))) return true;
     for (int i = 0; i < sn_weights_count(a->weights); i++)
-        if (whole_name(a, sn_weights_at(a->weights, i))) return true;
+        if (sn_adapters_whole_name(a, sn_weights_at(a->weights, i))) return true;
     return false;
 }
 

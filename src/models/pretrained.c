@@ -6,7 +6,6 @@
 #include "base/parallel.h"
 #include "models/adapters.h"
 #include "nn/convnet.h"
-#include "nn/lora.h"
 #include "params/weights.h"
 
 struct sn_pretrained {
@@ -259,7 +258,7 @@ static sn_status check_tables(const sn_pretrained *m) {
     if (!m->page->decode || json_is_true(json_object_get(m->adapters->config, "ensure_weight_tying"))) return SN_OK;
     for (int i = 0; i < sn_weights_count(m->adapters->weights); i++) {
         const sn_tensor_view *t = sn_weights_at(m->adapters->weights, i);
-        if (t->type.shape.rank == 2 && t->type.shape.dim[0] == m->c.vocabulary && !sn_lora_is(t->name))
+        if (t->type.shape.rank == 2 && t->type.shape.dim[0] == m->c.vocabulary && sn_adapters_whole_name(m->adapters, t))
             SN_FAIL(SN_ERR_UNSUPPORTED, "%s: tensor \"%s\": a word table that was learned as a whole is not supported", sn_weights_path(m->adapters->weights), t->name);
     }
     return SN_OK;
