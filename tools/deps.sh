@@ -15,7 +15,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libjpeg-dev libpng
     libyaml-dev libutf8proc-dev libpcre2-dev zlib1g-dev"
 test="libcmocka-dev"
 demo="python3 python3-pip" # pip fetches the demonstration's data
-fuzz="clang"
+fuzz="clang libclang-rt-14-dev" # the second is only recommended by the first
 
 names=
 for group; do
@@ -23,7 +23,7 @@ for group; do
     build) names="$names $build" ;;
     test) names="$names $test" ;;
     demo) python3 -m pip --version >/dev/null 2>&1 || names="$names $demo" ;;
-    fuzz) command -v clang >/dev/null || names="$names $fuzz" ;;
+    fuzz) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -x c -fsanitize=fuzzer,address -o /dev/null - 2>/dev/null || names="$names $fuzz" ;;
     *) echo "deps.sh: no group '$group'" >&2; exit 2 ;;
     esac
 done
