@@ -203,16 +203,15 @@ sn_status sn_pipeline_describe(const sn_pipeline *p, char **json) {
 static sn_status trained_here(const char *directory, bool *here) {
     json_t *config = NULL;
     const char *type = NULL;
+    char *path = NULL;
     *here = false;
-    if (!sn_is_directory(directory)) return SN_OK; /* which opening it says better */
-    char *path = sn_path_join(directory, "config.json"), *base = NULL;
-    sn_status status = path ? sn_adapters_base(directory, &base) : SN_ERR_MEMORY;
-    if (status == SN_OK && !base) status = sn_json_read(path, &config);
+    if (sn_is_directory(directory)) SN_TRY(sn_file_find(directory, "config.json", &path));
+    if (!path) return SN_OK; /* adapters alone, or what opening it says better */
+    sn_status status = sn_json_read(path, &config);
     if (status == SN_OK) status = sn_json_string(config, "model_type", NULL, &type);
     *here = type && !strcmp(type, "sensorium");
-    if (status != SN_OK && path && !sn_error_file()[0]) (void)sn_fail_at(path, 0, NULL);
+    if (status != SN_OK) (void)sn_fail_at(path, 0, NULL);
     json_decref(config);
-    sn_free(base);
     sn_free(path);
     return status;
 }

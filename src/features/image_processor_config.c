@@ -235,9 +235,8 @@ static sn_status translate_timm(const json_t *block, json_t **out) {
     if (!(pct >= 0.01 && pct <= 1)) SN_FAIL(SN_ERR_FORMAT, "\"crop_pct\" must be 0.01 to 1, not %g", pct);
     json_int_t edge = (json_int_t)((double)side / pct);
     json_t *resized = squash ? json_pack("{s:I, s:I}", "height", edge, "width", edge) : json_pack("{s:I}", "shortest_edge", edge);
-    *out = json_pack("{s:s, s:o, s:{s:I, s:I}, s:i, s:[f, f, f], s:[f, f, f]}", "image_processor_type", "TorchvisionImageProcessor", "size", resized, "crop_size",
-                     "height", (json_int_t)side, "width", (json_int_t)side, "resample", cubic ? 3 : 2, "image_mean", 0.485, 0.456, 0.406,
-                     "image_std", 0.229, 0.224, 0.225);
+    *out = json_pack("{s:s, s:o, s:{s:I, s:I}, s:i}", "image_processor_type", "TorchvisionImageProcessor", "size", resized, "crop_size", "height",
+                     (json_int_t)side, "width", (json_int_t)side, "resample", cubic ? 3 : 2);
     static const char *const given[][2] = {{"mean", "image_mean"}, {"std", "image_std"}};
     for (int i = 0; *out && i < 2; i++)
         if (json_object_get(block, given[i][0])) (void)json_object_set(*out, given[i][1], json_object_get(block, given[i][0]));

@@ -94,15 +94,16 @@ static int find_in(const sn_params *p, sn_module_range range, const char *name) 
     return -1;
 }
 
-/* By any name that it may have; *elsewhere_too: not here, but `elsewhere` has one. */
+/* By any name that it may have; *elsewhere_too: `elsewhere` has one up to there. */
 static int find_module(const sn_adapters *a, const sn_params *p, sn_module_range range, const char *name, const sn_weights *elsewhere,
                        bool *elsewhere_too) {
     char other[SN_ADAPTERS_NAME];
     int at = -1;
-    for (int k = 0; at < 0 && sn_adapters_other_name(a, name, k, other); k++)
-        if (other[0]) at = find_in(p, range, other);
-    for (int k = 0; at < 0 && elsewhere && !*elsewhere_too && sn_adapters_other_name(a, name, k, other); k++)
-        *elsewhere_too = other[0] && sn_weights_find(elsewhere, other);
+    for (int k = 0; at < 0 && sn_adapters_other_name(a, name, k, other); k++) {
+        if (!other[0]) continue;
+        at = find_in(p, range, other);
+        *elsewhere_too |= elsewhere && sn_weights_find(elsewhere, other);
+    }
     return at;
 }
 

@@ -237,16 +237,11 @@ static sn_status copy(sn_pretrained *m, const sn_weights *weights) {
 
 /* "BertForMaskedLM", "BertModel" and `head` -> "BertForSequenceClassification" */
 static sn_status change_head(sn_pretrained *m, const char *head) {
-    const char *stop = strstr(m->architecture, "For");
-    size_t n = stop ? (size_t)(stop - m->architecture) : strlen(m->architecture);
-    static const char *const ends[] = {"LMHeadModel", "Model"};
-    for (size_t i = 0; !stop && i < sizeof ends / sizeof *ends; i++)
-        if (sn_ends_with(m->architecture, ends[i])) {
-            n -= strlen(ends[i]);
-            break;
-        }
+    static const char *const ends[] = {"For", "LMHeadModel", "Model"};
+    const char *stop = NULL;
+    for (size_t i = 0; !stop && i < sizeof ends / sizeof *ends; i++) stop = strstr(m->architecture, ends[i]);
     sn_buf name = {0};
-    sn_buf_printf(&name, "%.*s%s", (int)n, m->architecture, head);
+    sn_buf_printf(&name, "%.*s%s", stop ? (int)(stop - m->architecture) : (int)strlen(m->architecture), m->architecture, head);
     SN_TRY(sn_buf_check(&name));
     sn_free(m->architecture);
     m->architecture = name.data;

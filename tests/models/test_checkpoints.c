@@ -11,19 +11,22 @@
 enum { MOST = 160 };
 static const sn_pretrained_options options = {.threads = 1, .precision = "f32"};
 
+/* The path of a file of the page's; valid until the next call. */
+static const char *in_page(const char *page, const char *file) {
+    static char path[512];
+    (void)snprintf(path, sizeof path, "%s/golden/pages/%s/%s", SN_TEST_ROOT, page, file);
+    return path;
+}
+
 static json_t *config_of(const char *page) {
-    char path[512];
     json_t *config;
-    (void)snprintf(path, sizeof path, "%s/golden/pages/%s/config.json", SN_TEST_ROOT, page);
-    assert_ok(sn_json_read(path, &config));
+    assert_ok(sn_json_read(in_page(page, "config.json"), &config));
     return config;
 }
 
 static sn_weights *weights_of(const char *page) {
-    char path[512];
     sn_weights *w;
-    (void)snprintf(path, sizeof path, "%s/golden/pages/%s", SN_TEST_ROOT, page);
-    assert_ok(sn_weights_open(path, &w));
+    assert_ok(sn_weights_open(in_page(page, "model.safetensors"), &w));
     return w;
 }
 

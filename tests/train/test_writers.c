@@ -209,13 +209,24 @@ static double loss_of(const sn_model *m, const sn_table *table) {
     return loss;
 }
 
+/* The saved model scores as the one in memory did, and verifies. */
+static void is_saved(const char *output, const sn_table *table, double loss) {
+    sn_model *m;
+    char *text;
+    assert_ok(sn_model_load(output, NULL, &m));
+    assert_true(fabs(loss_of(m, table) - loss) <= 1e-6 * loss);
+    assert_ok(sn_model_verify(m, &text));
+    sn_string_free(text);
+    sn_model_free(m);
+}
+
 /* Adapters: the published weights stay, the saved model scores as the one in memory did, and verifies. */
 static void test_adapters(void **state) {
     const world *w = *state;
     static const char *const names[] = {"captioner", "gpt2", "gpt2_prompted", "blip_asker", "listener"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const json_t *about = json_object_get(json_object_get(w->golden, "models"), names[i]);
-        char *model = quiet_copy(w->p, json_string_value(json_object_get(about, "model"))), *output = place_path(w->p, "adapted", NULL), *text, more[160];
+        char *model = quiet_copy(w->p, json_string_value(json_object_get(about, "model"))), *output = place_path(w->p, "adapted", NULL), more[160];
         sn_table *table = table_of(w->p, json_object_get(about, "rows"), 1);
         sn_trainer *t;
         run r = {.n = 0};
@@ -228,11 +239,7 @@ static void test_adapters(void **state) {
         double loss = loss_of(sn_trainer_model(t), table);
         assert_true(loss < r.losses[STEPS - 1]);
         sn_trainer_free(t);
-        assert_ok(sn_model_load(output, NULL, &m));
-        assert_true(fabs(loss_of(m, table) - loss) <= 1e-6 * loss);
-        assert_ok(sn_model_verify(m, &text));
-        sn_string_free(text);
-        sn_model_free(m);
+        is_saved(output, table, loss);
         (void)strcat(more, ", \"lora_merge\": true"); /* the same with the adapters in the weights */
         assert_ok(writer(w->p, table, model, "adapted", 5e-3, more, &t));
         assert_ok(sn_trainer_run(t, NULL, NULL));
@@ -278,22 +285,17 @@ static void test_copies(void **state) {
         {"blip_asker", "text_decoder.cls.predictions.bias", "text_decoder.cls.predictions.decoder.bias"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const json_t *about = json_object_get(json_object_get(w->golden, "models"), all[i].name);
-        char *model = quiet_copy(w->p, json_string_value(json_object_get(about, "model"))), *output = place_path(w->p, "twice", NULL), *text;
+        char *model = quiet_copy(w->p, json_string_value(json_object_get(about, "model"))), *output = place_path(w->p, "twice", NULL);
         char *inner = place_path(w->p, "twice/encoders/writer", NULL);
         sn_table *table = table_of(w->p, json_object_get(about, "rows"), 1);
         sn_trainer *t;
-        sn_model *m;
         sn_weights *before, *after;
         copy_tensor(model, all[i].table, all[i].copy);
         assert_ok(writer(w->p, table, model, "twice", 5e-3, more_of(all[i].name), &t));
         assert_ok(sn_trainer_run(t, NULL, NULL));
         double loss = loss_of(sn_trainer_model(t), table);
         sn_trainer_free(t);
-        assert_ok(sn_model_load(output, NULL, &m));
-        assert_true(fabs(loss_of(m, table) - loss) <= 1e-6 * loss);
-        assert_ok(sn_model_verify(m, &text));
-        sn_string_free(text);
-        sn_model_free(m);
+        is_saved(output, table, loss);
         assert_ok(sn_weights_open(model, &before));
         assert_ok(sn_weights_open(inner, &after));
         const sn_tensor_view *was = sn_weights_find(before, all[i].table), *a = sn_weights_find(after, all[i].table), *b = sn_weights_find(after, all[i].copy);
