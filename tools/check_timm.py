@@ -22,23 +22,18 @@ import torch
 import torchvision
 from PIL import Image, ImageOps
 
+from random_weights import spread
+
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "wide_resnet50_2", "vgg11", "vgg13_bn", "vgg16", "vgg19_bn",
          "vgg11.pth", "vgg13_bn.pth", "vgg16.pth", "vgg19.pth", "resnet18.pth", "resnet50.pth", "resnext50_32x4d.pth", "wide_resnet50_2.pth"]
 STEP = 16  # pictures at a time
 
 
-def spread(model):
-    """Weights as such networks begin, so that no layer shrinks what it is given; batch norms that have seen something."""
-    nn = torch.nn
-    for m in model.modules():
-        if isinstance(m, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
-        if isinstance(m, nn.BatchNorm2d):
-            nn.init.normal_(m.running_mean, 0, 0.3)
-            nn.init.uniform_(m.running_var, 0.5, 1.5)
-    model.eval()
-    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
-    with torch.no_grad():  # no class is certain
+def uncertain(model):
+    """With random weights, and no class certain."""
+    spread(model).eval()
+    last = [m for m in model.modules() if isinstance(m, torch.nn.Linear)][-1]
+    with torch.no_grad():
         scale = model(torch.randn(2, 3, 224, 224)).std()
         last.weight /= scale
         last.bias /= scale
@@ -49,10 +44,10 @@ def make(name, place, sensorium):
     """(the directory for `sensorium`, the network, its transform)"""
     torch.manual_seed(len(name))
     if not name.endswith(".pth"):
-        model = spread(timm.create_model(name, pretrained=False))
+        model = uncertain(timm.create_model(name, pretrained=False))
         timm.models.save_for_hf(model, place, safe_serialization=True)
         return place, model, timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))
-    model, tv = spread(getattr(torchvision.models, name[:-4])()), torchvision.transforms
+    model, tv = uncertain(getattr(torchvision.models, name[:-4])()), torchvision.transforms
     torch.save(model.state_dict(), place + ".pth")
     subprocess.run([sensorium, "convert", place + ".pth", "-o", place, "-q"], check=True, stdout=subprocess.DEVNULL)
     return place, model, tv.Compose([tv.Resize(256), tv.CenterCrop(224), tv.ToTensor(),

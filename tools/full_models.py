@@ -14,6 +14,7 @@ import shutil
 import torch
 import transformers as T
 
+from random_weights import spread
 from torch_models import timm_resnet50, vgg16
 
 T.logging.set_verbosity_error()
@@ -43,20 +44,6 @@ def blip(kind):
 def chinese_clip():
     return T.ChineseCLIPModel(T.ChineseCLIPConfig(
         text_config=dict(vocab_size=21128, type_vocab_size=2), vision_config=dict(patch_size=16), projection_dim=512))
-
-
-def spread(model):
-    """Weights as such networks begin, so that no layer shrinks what it is given; batch norms that have seen something."""
-    nn = torch.nn
-    for m in model.modules():
-        if isinstance(m, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
-            if m.bias is not None:
-                nn.init.normal_(m.bias, 0, 0.1)
-        if isinstance(m, nn.BatchNorm2d):
-            nn.init.normal_(m.running_mean, 0, 0.3)
-            nn.init.uniform_(m.running_var, 0.5, 1.5)
-    return model
 
 
 def imagenet():

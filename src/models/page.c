@@ -348,13 +348,3 @@ sn_node sn_page_first(sn_graph *g, sn_node x) {
     if (x.id < 0) return x;
     return sn_reshape(g, sn_slice(g, x, 1, 0, 1), SN_SHAPE(sn_dim(g, x, 0), sn_dim(g, x, 2)));
 }
-
-sn_node sn_page_pooler(const sn_page_build *b, sn_node x, const char *const *readers) {
-    bool read = readers && ends_so(b->architecture, readers);
-    if (!read && !sn_page_has(b, "pooler.dense.weight", true)) return SN_NO_NODE;
-    sn_scope_push(b->g, "pooler");
-    sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "dense", b->c->size.width, true, SN_ACT_TANH);
-    sn_scope_pop(b->g);
-    sn_page_give(b->out, "pooler_output", y);
-    return y;
-}

@@ -187,18 +187,31 @@ void sn_page_timm_args(const sn_page_build *b, const char *const *own);
 json_t *sn_page_torchvision_pictures(void);
 /* The first position of x [N,T,D] -> [N,D]. */
 sn_node sn_page_first(sn_graph *g, sn_node x);
-/* The same through "pooler.dense" and tanh -> "pooler_output"; SN_NO_NODE in a model without that layer. Architectures
- * whose names end as `readers` says (NULL-terminated or NULL) must have it: their heads read it. */
-sn_node sn_page_pooler(const sn_page_build *b, sn_node x, const char *const *readers);
 /* ---- heads over a text's states: page_heads.c ---- */
+/* What a head reads: states [N,T,D], the pooler's vector [N,D] (SN_NO_NODE: the model has none), the table of words. */
+typedef struct sn_page_states { sn_node x, pool, words; } sn_page_states;
+/* A head is a row of its page's list, which ends with a NULL ending. */
+typedef struct sn_page_head {
+    const char *ending; /* of the names of the architectures that have it: "ForMaskedLM" */
+    bool pools;         /* it reads the pooler's vector: the model must have that layer */
+    void (*build)(const sn_page_build *b, const sn_page_states *s); /* gives its outputs */
+} sn_page_head;
+/* Builds the head that the architecture's name asks for; a base model has none. */
+void sn_page_add_head(const sn_page_build *b, const sn_page_head *heads, sn_page_states s);
+/* The first position of x [N,T,D] through "pooler.dense" and tanh -> "pooler_output" [N,D]; SN_NO_NODE in a model without
+ * that layer whose head (`heads`, or NULL) does not read it. */
+sn_node sn_page_pooler(const sn_page_build *b, sn_node x, const sn_page_head *heads);
+/* Heads of several pages: "classifier" of every token [N,T,classes], of the pooler's vector [N,classes], and one number of
+ * it, where a row is a choice; "start_logits" and "end_logits" [N,T] of the span of an answer. */
+void sn_page_token_classes(const sn_page_build *b, const sn_page_states *s);
+void sn_page_text_classes(const sn_page_build *b, const sn_page_states *s);
+void sn_page_choices(const sn_page_build *b, const sn_page_states *s);
+void sn_page_span(const sn_page_build *b, const sn_page_states *s);
 /* x [N,T,D] -> logits of words [N,T,V] by the word table as matrix and the parameter `bias` (NULL: none). Where the config
  * says that they are not tied, or the file has `matrix`.weight with other numbers, that is the matrix, as in Transformers 5;
  * `matrix`.bias is another name of the bias. _changed: after a dense layer and a norm under "transform". */
 sn_node sn_page_words(const sn_page_build *b, sn_node x, sn_node table, const char *matrix, const char *bias);
 sn_node sn_page_words_changed(const sn_page_build *b, sn_node x, sn_node table, const char *matrix, const char *bias);
-/* x [N,T,D] -> "logits" [N,T,classes] of ForTokenClassification, "start_logits" and "end_logits" [N,T] of
- * ForQuestionAnswering; false: the architecture is neither. */
-bool sn_page_text_head(const sn_page_build *b, sn_node x);
 
 /* ViT's blocks, which ViLT has too (pages/vit.c). */
 extern const sn_blocks_spec sn_page_vit_blocks;

@@ -1,4 +1,4 @@
-/* page_heads.c: the heads that several families have over the states of a text, a row each. */
+/* page_heads.c: the head that an architecture's name asks for, and those that several families have over a text's states. */
 #include "models/page.h"
 
 #include <stdio.h>
@@ -57,30 +57,39 @@ sn_node sn_page_words_changed(const sn_page_build *b, sn_node x, sn_node table, 
     return sn_page_words(b, x, table, matrix, bias);
 }
 
-/* ---- tokens ---- */
+/* ---- rows ---- */
 
-static void tokens(const sn_page_build *b, sn_node x) {
-    sn_page_give(b->out, "logits", sn_linear(b->g, x, "classifier", b->c->classes, true, SN_ACT_NONE));
+static const sn_page_head *head_of(const sn_page_build *b, const sn_page_head *heads) {
+    for (; heads && heads->ending; heads++)
+        if (sn_page_is(b, heads->ending)) return heads;
+    return NULL;
 }
 
-/* Two numbers a token: does the answer begin here, does it end here? */
-static void span(const sn_page_build *b, sn_node x) {
+void sn_page_add_head(const sn_page_build *b, const sn_page_head *heads, sn_page_states s) {
+    const sn_page_head *head = head_of(b, heads);
+    if (head) head->build(b, &s);
+}
+
+sn_node sn_page_pooler(const sn_page_build *b, sn_node x, const sn_page_head *heads) {
+    const sn_page_head *head = head_of(b, heads);
+    if (!(head && head->pools) && !sn_page_has(b, "pooler.dense.weight", true)) return SN_NO_NODE;
+    sn_scope_push(b->g, "pooler");
+    sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "dense", b->c->size.width, true, SN_ACT_TANH);
+    sn_scope_pop(b->g);
+    sn_page_give(b->out, "pooler_output", y);
+    return y;
+}
+
+static void classifier(const sn_page_build *b, sn_node x, int64_t classes) {
+    sn_page_give(b->out, "logits", sn_linear(b->g, x, "classifier", classes, true, SN_ACT_NONE));
+}
+void sn_page_token_classes(const sn_page_build *b, const sn_page_states *s) { classifier(b, s->x, b->c->classes); }
+void sn_page_text_classes(const sn_page_build *b, const sn_page_states *s) { classifier(b, s->pool, b->c->classes); }
+void sn_page_choices(const sn_page_build *b, const sn_page_states *s) { classifier(b, s->pool, 1); }
+
+void sn_page_span(const sn_page_build *b, const sn_page_states *s) {
     static const char *const names[] = {"start_logits", "end_logits"};
-    sn_node y = sn_linear(b->g, x, "qa_outputs", 2, true, SN_ACT_NONE);
+    sn_node y = sn_linear(b->g, s->x, "qa_outputs", 2, true, SN_ACT_NONE);
     for (int i = 0; y.id >= 0 && i < 2; i++)
-        sn_page_give(b->out, names[i], sn_reshape(b->g, sn_slice(b->g, y, 2, i, 1), SN_SHAPE(sn_dim(b->g, x, 0), sn_dim(b->g, x, 1))));
-}
-
-static const struct {
-    const char *ending; /* of the architecture's name */
-    void (*build)(const sn_page_build *b, sn_node x);
-} heads[] = {{"ForTokenClassification", tokens}, {"ForQuestionAnswering", span}};
-
-bool sn_page_text_head(const sn_page_build *b, sn_node x) {
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        if (!sn_page_is(b, heads[i].ending)) continue;
-        heads[i].build(b, x);
-        return true;
-    }
-    return false;
+        sn_page_give(b->out, names[i], sn_reshape(b->g, sn_slice(b->g, y, 2, i, 1), SN_SHAPE(sn_dim(b->g, s->x, 0), sn_dim(b->g, s->x, 1))));
 }

@@ -58,55 +58,58 @@ static sn_node base(const sn_page_build *b, int64_t first, sn_node *words) {
     return x;
 }
 
-/* BERT's: words, and whether the second sentence follows the first. */
-static sn_node masked_words(const sn_page_build *b, sn_node x, sn_node words) {
+/* ---- BERT's heads ---- */
+static sn_node predictions(const sn_page_build *b, sn_node x, sn_node words) {
     sn_scope_push(b->g, "cls.predictions");
     x = sn_page_words_changed(b, x, words, "decoder", "bias");
     sn_scope_pop(b->g);
     return x;
 }
+static void bert_words(const sn_page_build *b, const sn_page_states *s) {
+    sn_page_give(b->out, "logits", predictions(b, sn_page_last_only(b, s->x), s->words));
+}
+/* Does the second sentence follow the first? */
 static sn_node follows(const sn_page_build *b, sn_node pool) { return sn_linear(b->g, pool, "cls.seq_relationship", 2, true, SN_ACT_NONE); }
+static void next_sentence(const sn_page_build *b, const sn_page_states *s) { sn_page_give(b->out, "logits", follows(b, s->pool)); }
+static void pretraining(const sn_page_build *b, const sn_page_states *s) {
+    sn_page_give(b->out, "prediction_logits", predictions(b, s->x, s->words));
+    sn_page_give(b->out, "seq_relationship_logits", follows(b, s->pool));
+}
 
-static sn_node roberta_words(const sn_page_build *b, sn_node x, sn_node words) {
+/* ---- RoBERTa's ---- */
+static void roberta_words(const sn_page_build *b, const sn_page_states *s) {
+    sn_node x = sn_page_last_only(b, s->x);
     sn_scope_push(b->g, "lm_head");
     x = sn_linear(b->g, x, "dense", b->c->size.width, true, SN_ACT_GELU);
-    x = sn_page_words(b, sn_layernorm(b->g, x, "layer_norm", b->c->size.eps), words, "decoder", "bias");
+    x = sn_page_words(b, sn_layernorm(b->g, x, "layer_norm", b->c->size.eps), s->words, "decoder", "bias");
     sn_scope_pop(b->g);
-    return x;
+    sn_page_give(b->out, "logits", x);
 }
 
-static sn_node roberta_classes(const sn_page_build *b, sn_node x) {
+static void roberta_classes(const sn_page_build *b, const sn_page_states *s) {
     sn_scope_push(b->g, "classifier");
-    x = sn_linear(b->g, sn_page_first(b->g, x), "dense", b->c->size.width, true, SN_ACT_TANH);
+    sn_node x = sn_linear(b->g, sn_page_first(b->g, s->x), "dense", b->c->size.width, true, SN_ACT_TANH);
     x = sn_linear(b->g, x, "out_proj", b->c->classes, true, SN_ACT_NONE);
     sn_scope_pop(b->g);
-    return x;
+    sn_page_give(b->out, "logits", x);
 }
 
-static bool is_generator(const sn_page_build *b) { return sn_page_is(b, "LMHeadModel") || sn_page_is(b, "ForCausalLM"); }
+#define HEADS(words, pools, classes) {"ForMaskedLM", false, words}, {"LMHeadModel", false, words}, {"ForCausalLM", false, words}, \
+    {"ForSequenceClassification", pools, classes}, {"ForTokenClassification", false, sn_page_token_classes}, \
+    {"ForQuestionAnswering", false, sn_page_span}, {"ForMultipleChoice", true, sn_page_choices}
+static const sn_page_head bert_heads[] = {HEADS(bert_words, true, sn_page_text_classes), {"ForPreTraining", true, pretraining},
+                                          {"ForNextSentencePrediction", true, next_sentence}, {0}};
+static const sn_page_head roberta_heads[] = {HEADS(roberta_words, false, roberta_classes), {0}};
 
-static const char *const poolers[] = {"ForPreTraining", "ForSequenceClassification", "ForNextSentencePrediction", "ForMultipleChoice", NULL};
-static const char *const roberta_poolers[] = {"ForMultipleChoice", NULL};
-
-static void build(const sn_page_build *b, const char *prefix, bool roberta) {
-    bool inside = sn_page_enter(b, prefix, "embeddings.word_embeddings.weight"), pretrained = !roberta && sn_page_is(b, "ForPreTraining");
-    sn_node words, logits = SN_NO_NODE, x = base(b, roberta ? b->c->pad + 1 : 0, &words), pool = sn_page_pooler(b, x, roberta ? roberta_poolers : poolers);
+/* first: the position of a text's first token */
+static void build(const sn_page_build *b, const char *prefix, int64_t first, const sn_page_head *heads) {
+    bool inside = sn_page_enter(b, prefix, "embeddings.word_embeddings.weight");
+    sn_node words, x = base(b, first, &words), pool = sn_page_pooler(b, x, heads);
     if (inside) sn_scope_pop(b->g);
-    if (sn_page_text_head(b, x)) return;
-    if (sn_page_is(b, "ForMaskedLM") || is_generator(b)) {
-        x = sn_page_last_only(b, x);
-        logits = roberta ? roberta_words(b, x, words) : masked_words(b, x, words);
-    }
-    if (sn_page_is(b, "ForSequenceClassification"))
-        logits = roberta ? roberta_classes(b, x) : sn_linear(b->g, pool, "classifier", b->c->classes, true, SN_ACT_NONE);
-    if (sn_page_is(b, "ForMultipleChoice")) logits = sn_linear(b->g, pool, "classifier", 1, true, SN_ACT_NONE); /* a row is a choice */
-    if (!roberta && sn_page_is(b, "ForNextSentencePrediction")) logits = follows(b, pool);
-    if (pretrained) sn_page_give(b->out, "prediction_logits", masked_words(b, x, words));
-    if (pretrained) sn_page_give(b->out, "seq_relationship_logits", follows(b, pool));
-    if (logits.id >= 0) sn_page_give(b->out, "logits", logits);
+    sn_page_add_head(b, heads, (sn_page_states){x, pool, words});
 }
-static void build_bert(const sn_page_build *b) { build(b, "bert", false); }
-static void build_roberta(const sn_page_build *b) { build(b, "roberta", true); }
+static void build_bert(const sn_page_build *b) { build(b, "bert", 0, bert_heads); }
+static void build_roberta(const sn_page_build *b) { build(b, "roberta", b->c->pad + 1, roberta_heads); }
 
 static int64_t longest_roberta(const sn_page_config *c) { return c->positions - (c->pad + 1); }
 

@@ -12,6 +12,22 @@ static const sn_key keys[] = {
     SN_KEY("layer_norm_eps", FLOAT, size.eps, 1e-12), SN_KEY("dropout", FLOAT, size.dropout, 0.1),
     SN_KEY("vocab_size", INT, vocabulary, 30522), SN_KEY("max_position_embeddings", INT, positions, 512), SN_KEY_TIED, {0}};
 
+static void masked_words(const sn_page_build *b, const sn_page_states *s) {
+    sn_node x = sn_linear(b->g, s->x, "vocab_transform", b->c->size.width, true, b->c->size.act);
+    x = sn_layernorm(b->g, x, "vocab_layer_norm", b->c->size.eps);
+    sn_page_give(b->out, "logits", sn_page_words(b, x, s->words, "vocab_projector", "vocab_projector.bias"));
+}
+
+static sn_node before(const sn_page_build *b, const sn_page_states *s) {
+    return sn_linear(b->g, sn_page_first(b->g, s->x), "pre_classifier", b->c->size.width, true, SN_ACT_RELU);
+}
+static void classes(const sn_page_build *b, const sn_page_states *s) { sn_page_text_classes(b, &(sn_page_states){.pool = before(b, s)}); }
+static void choices(const sn_page_build *b, const sn_page_states *s) { sn_page_choices(b, &(sn_page_states){.pool = before(b, s)}); }
+
+static const sn_page_head heads[] = {
+    {"ForMaskedLM", false, masked_words}, {"ForSequenceClassification", false, classes}, {"ForMultipleChoice", false, choices},
+    {"ForTokenClassification", false, sn_page_token_classes}, {"ForQuestionAnswering", false, sn_page_span}, {0}};
+
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
     sn_node hidden[SN_PAGE_LAYERS + 1], words;
@@ -26,16 +42,7 @@ static void build(const sn_page_build *b) {
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
     if (inside) sn_scope_pop(b->g);
-    bool choice = sn_page_is(b, "ForMultipleChoice"); /* a row is a choice */
-    if (sn_page_text_head(b, x)) return;
-    if (sn_page_is(b, "ForMaskedLM")) {
-        x = sn_linear(b->g, x, "vocab_transform", c->size.width, true, c->size.act);
-        x = sn_layernorm(b->g, x, "vocab_layer_norm", c->size.eps);
-        sn_page_give(b->out, "logits", sn_page_words(b, x, words, "vocab_projector", "vocab_projector.bias"));
-    } else if (choice || sn_page_is(b, "ForSequenceClassification")) {
-        sn_node y = sn_linear(b->g, sn_page_first(b->g, x), "pre_classifier", c->size.width, true, SN_ACT_RELU);
-        sn_page_give(b->out, "logits", sn_linear(b->g, y, "classifier", choice ? 1 : c->classes, true, SN_ACT_NONE));
-    }
+    sn_page_add_head(b, heads, (sn_page_states){x, SN_NO_NODE, words});
 }
 
 static const char *const ignored[] = {"*vocab_projector.weight", NULL};

@@ -26,6 +26,19 @@ static void shape(const sn_page_config *c, sn_blocks_spec *as, sn_blocks_size *s
     if (!size->hidden) size->hidden = 4 * size->width;
 }
 
+static void next_words(const sn_page_build *b, const sn_page_states *s) {
+    sn_page_give(b->out, "logits", sn_page_words(b, sn_page_last_only(b, s->x), s->words, "lm_head", NULL));
+}
+/* Of the last token, which has seen the whole text. */
+static void classes(const sn_page_build *b, const sn_page_states *s) {
+    sn_node x = sn_emit(b->g, SN_SEQ_LAST, (sn_node[]){s->x, b->in->mask}, 2, NULL);
+    sn_page_give(b->out, "logits", sn_linear(b->g, x, "score", b->c->classes, false, SN_ACT_NONE));
+}
+
+static const sn_page_head heads[] = {{"LMHeadModel", false, next_words}, {"ForSequenceClassification", false, classes},
+                                     {"ForTokenClassification", false, sn_page_token_classes},
+                                     {"ForQuestionAnswering", false, sn_page_span}, {0}};
+
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
     sn_node hidden[SN_PAGE_LAYERS + 1], words;
@@ -42,13 +55,7 @@ static void build(const sn_page_build *b) {
     sn_page_give_all(b->out, "hidden_states", hidden, size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
     if (inside) sn_scope_pop(b->g);
-    if (sn_page_is(b, "ForSequenceClassification")) { /* of the last token, which has seen the whole text */
-        x = sn_emit(b->g, SN_SEQ_LAST, (sn_node[]){x, b->in->mask}, 2, NULL);
-        sn_page_give(b->out, "logits", sn_linear(b->g, x, "score", c->classes, false, SN_ACT_NONE));
-    }
-    if (sn_page_text_head(b, x) || !sn_page_is(b, "LMHeadModel")) return;
-    x = sn_page_last_only(b, x);
-    sn_page_give(b->out, "logits", sn_page_words(b, x, words, "lm_head", NULL));
+    sn_page_add_head(b, heads, (sn_page_states){x, SN_NO_NODE, words});
 }
 
 static sn_status decoder(const sn_page_config *c, sn_page_decoder *d) {

@@ -33,24 +33,31 @@ static sn_node embed(const sn_page_build *b, sn_node *table) {
     return sn_concat(g, (sn_node[]){words, x}, 2, 1);
 }
 
-static void answer(const sn_page_build *b, sn_node pool) {
+static void answer(const sn_page_build *b, const sn_page_states *s) {
     int64_t width = b->c->size.width;
     sn_scope_push(b->g, "classifier");
-    sn_node x = sn_layernorm(b->g, sn_linear(b->g, pool, "0", 2 * width, true, SN_ACT_NONE), "1", 1e-5f);
+    sn_node x = sn_layernorm(b->g, sn_linear(b->g, s->pool, "0", 2 * width, true, SN_ACT_NONE), "1", 1e-5f);
     x = sn_linear(b->g, sn_activation(b->g, SN_ACT_GELU, x), "3", b->c->classes, true, SN_ACT_NONE);
     sn_scope_pop(b->g);
     sn_page_give(b->out, "logits", x);
     sn_page_give(b->out, "scores", sn_unary(b->g, SN_SIGMOID, x)); /* of each answer by itself: several may be right */
 }
 
-static void masked_words(const sn_page_build *b, sn_node x, sn_node words) {
+static void masked_words(const sn_page_build *b, const sn_page_states *s) {
+    sn_node x = s->x;
     if (x.id >= 0) x = sn_slice(b->g, x, 1, 0, sn_dim(b->g, b->in->ids, 1));
     sn_scope_push(b->g, "mlm_score");
-    sn_page_give(b->out, "logits", sn_page_words_changed(b, x, words, "decoder", "bias")); /* the bias has had both names */
+    sn_page_give(b->out, "logits", sn_page_words_changed(b, x, s->words, "decoder", "bias")); /* the bias has had both names */
     sn_scope_pop(b->g);
 }
 
-static const char *const poolers[] = {"ForQuestionAnswering", "ForImageAndTextRetrieval", NULL};
+/* How well they go together. */
+static void match(const sn_page_build *b, const sn_page_states *s) {
+    sn_page_give(b->out, "logits", sn_linear(b->g, s->pool, "rank_output", 1, true, SN_ACT_NONE));
+}
+
+static const sn_page_head heads[] = {
+    {"ForQuestionAnswering", true, answer}, {"ForMaskedLM", false, masked_words}, {"ForImageAndTextRetrieval", true, match}, {0}};
 
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
@@ -62,12 +69,9 @@ static void build(const sn_page_build *b) {
     sn_node x = sn_layernorm(b->g, sn_blocks(b->g, &as, &c->size, embed(b, &words), &io), "layernorm", c->size.eps);
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
-    sn_node pool = sn_page_pooler(b, x, poolers);
+    sn_node pool = sn_page_pooler(b, x, heads);
     if (inside) sn_scope_pop(b->g);
-    if (sn_page_is(b, "ForQuestionAnswering")) answer(b, pool);
-    if (sn_page_is(b, "ForMaskedLM")) masked_words(b, x, words);
-    if (sn_page_is(b, "ForImageAndTextRetrieval")) /* how well they go together */
-        sn_page_give(b->out, "logits", sn_linear(b->g, pool, "rank_output", 1, true, SN_ACT_NONE));
+    sn_page_add_head(b, heads, (sn_page_states){x, pool, words});
 }
 
 static sn_status check(sn_page_config *c) {

@@ -47,11 +47,11 @@ static sn_node embed(const sn_page_build *b, sn_node *words) {
 }
 
 /* Words of the whole sequence, and whether the second sentence follows the first. */
-static void pretraining(const sn_page_build *b, sn_node x, sn_node pool, sn_node words) {
+static void pretraining(const sn_page_build *b, const sn_page_states *s) {
     sn_scope_push(b->g, "cls");
-    sn_page_give(b->out, "seq_relationship_logits", sn_linear(b->g, pool, "seq_relationship", 2, true, SN_ACT_NONE));
+    sn_page_give(b->out, "seq_relationship_logits", sn_linear(b->g, s->pool, "seq_relationship", 2, true, SN_ACT_NONE));
     sn_scope_push(b->g, "predictions");
-    sn_page_give(b->out, "prediction_logits", sn_page_words_changed(b, x, words, "decoder", "bias"));
+    sn_page_give(b->out, "prediction_logits", sn_page_words_changed(b, s->x, s->words, "decoder", "bias"));
     sn_scope_pop(b->g);
     sn_scope_pop(b->g);
 }
@@ -72,26 +72,32 @@ static sn_node last_word(const sn_page_build *b, sn_node x) {
     return sn_reshape(g, sn_reduce_sum(g, x, 1 << 1, false), SN_SHAPE(n, d));
 }
 
-static const char *const poolers[] = {"ForPreTraining", "ForVisualReasoning", "ForMultipleChoice", NULL};
+static sn_node classes(const sn_page_build *b, sn_node x, int64_t n) {
+    x = sn_linear(b->g, x, "cls", n, true, SN_ACT_NONE);
+    sn_page_give(b->out, "logits", x);
+    return x;
+}
+static void reasoning(const sn_page_build *b, const sn_page_states *s) { (void)classes(b, s->pool, b->c->classes); }
+static void choices(const sn_page_build *b, const sn_page_states *s) { (void)classes(b, s->pool, 1); }
+static void answer(const sn_page_build *b, const sn_page_states *s) {
+    sn_node logits = classes(b, last_word(b, s->x), b->c->classes);
+    sn_page_give(b->out, "scores", sn_unary(b->g, SN_SOFTMAX, logits));
+}
+
+static const sn_page_head heads[] = {{"ForPreTraining", true, pretraining}, {"ForVisualReasoning", true, reasoning},
+                                     {"ForMultipleChoice", true, choices}, {"ForQuestionAnswering", false, answer}, {0}};
 
 static void build(const sn_page_build *b) {
     const sn_page_config *c = b->c;
-    sn_node hidden[SN_PAGE_LAYERS + 1], words, logits = SN_NO_NODE;
+    sn_node hidden[SN_PAGE_LAYERS + 1], words;
     bool inside = sn_page_enter(b, "visual_bert", "embeddings.word_embeddings.weight");
     sn_blocks_io io = {.mask = b->in->mask, .hidden = hidden, .rows = b->in->rows};
     sn_node x = sn_blocks(b->g, &spec, &c->size, embed(b, &words), &io);
     sn_page_give_all(b->out, "hidden_states", hidden, c->size.layers + 1);
     sn_page_give(b->out, "last_hidden_state", x);
-    sn_node pool = sn_page_pooler(b, x, poolers);
+    sn_node pool = sn_page_pooler(b, x, heads);
     if (inside) sn_scope_pop(b->g);
-    if (sn_page_is(b, "ForPreTraining")) pretraining(b, x, pool, words);
-    if (sn_page_is(b, "ForVisualReasoning")) logits = sn_linear(b->g, pool, "cls", c->classes, true, SN_ACT_NONE);
-    if (sn_page_is(b, "ForMultipleChoice")) logits = sn_linear(b->g, pool, "cls", 1, true, SN_ACT_NONE); /* a row is a choice */
-    if (sn_page_is(b, "ForQuestionAnswering")) {
-        logits = sn_linear(b->g, last_word(b, x), "cls", c->classes, true, SN_ACT_NONE);
-        sn_page_give(b->out, "scores", sn_unary(b->g, SN_SOFTMAX, logits));
-    }
-    if (logits.id >= 0) sn_page_give(b->out, "logits", logits);
+    sn_page_add_head(b, heads, (sn_page_states){x, pool, words});
 }
 
 static sn_status check(sn_page_config *c) {
