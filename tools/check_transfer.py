@@ -2,16 +2,16 @@
 """Opens the encoders of a trained model with Transformers (and PEFT, where they have adapters) and compares their last
 hidden states, pooled, with what `sensorium embed` says.
 
-    check_transfer.py MODEL [--sensorium build/sensorium] [--text TEXT...] [--image FILE...]
+    check_transfer.py MODEL [--sensorium build/sensorium] [--text TEXT...] [--image FILE...] [--audio FILE.wav...]
 
-Prints one line an encoder; exits with 1 when one differs by more than 1e-4 of the largest number. Needs torch and
-transformers, and peft for adapters."""
+FILE.wav: 16 kHz, 16 bit, one channel. Prints one line an encoder; exits with 1 when one differs by more than 1e-4 of the
+largest number or was not compared. Needs torch and transformers, and peft for adapters."""
 import argparse, json, os, sys
 import torch
 from safetensors import safe_open
 import transformers as T
 
-from trained_models import arguments, opened, ours, pixels
+from trained_models import arguments, opened, ours, pixels, sound_vector
 
 
 def theirs_text(model, place, text):
@@ -22,13 +22,20 @@ def theirs_text(model, place, text):
     return getattr(model, "transformer", model)(**tokens).last_hidden_state[0].mean(0)
 
 
-def theirs_image(model, place, file, bare):
+def theirs_image(model, place, file):
     x = pixels(place, file)
     if hasattr(model, "visual_projection"):
         x = model.vision_model(x).pooler_output @ model.visual_projection.weight.T
         return (x / x.norm())[0]
-    out = model(x)
+    out, bare = model(x), getattr(model, "pooler", None) is not None and not has_pooler(place)
     return out.last_hidden_state[0, 0] if bare else out.pooler_output.flatten(1)[0]
+
+
+def theirs_audio(model, place, file):
+    return sound_vector(model.get_encoder(), T.AutoFeatureExtractor.from_pretrained(place), file)
+
+
+THEIRS = {"text": theirs_text, "image": theirs_image, "audio": theirs_audio}
 
 
 def has_pooler(place):
@@ -39,19 +46,24 @@ def has_pooler(place):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("model")
-    o = arguments(p, text=["agent logged in", "What is the colour of the triangle?"], image=[])
+    o = arguments(p, text=["agent logged in", "What is the colour of the triangle?"], image=[], audio=[])
     with open(os.path.join(o.model, "config.json")) as file:
         config = json.load(file)
     failed = False
     for feature in config["input_features"]:
-        if feature.get("encoder", {}).get("type") != "pretrained" or feature["type"] == "audio":
+        if feature.get("encoder", {}).get("type") != "pretrained":
             continue
         place, kind = os.path.join(o.model, feature["encoder"]["directory"]), feature["type"]
         model, what = opened(place, T.AutoModel, may_miss="pooler.")  # a file without a pooler gets a random one
-        worst, bare = 0.0, getattr(model, "pooler", None) is not None and not has_pooler(place)
+        items = getattr(o, kind)
+        if not items:
+            print(f"{place}: {what}: not compared, it needs --{kind}")
+            failed = True
+            continue
+        worst = 0.0
         with torch.no_grad():
-            for item in o.text if kind == "text" else o.image:
-                theirs = theirs_text(model, place, item) if kind == "text" else theirs_image(model, place, item, bare)
+            for item in items:
+                theirs = THEIRS[kind](model, place, item)
                 found = torch.tensor(ours(o, "embed", place, item, "--kind", kind)["vector"])
                 worst = max(worst, ((found - theirs).abs().max() / theirs.abs().max()).item())
         failed |= worst > 1e-4

@@ -5,11 +5,11 @@ compares what they write, greedily, with what our own commands say of the same m
     check_writers.py MODEL... [--sensorium build/sensorium] [--image FILE...] [--sound FILE.wav...] [--text PROMPT...]
 
 Prints one line a model; exits with 1 when one text differs. Needs torch, transformers and pillow, and peft for adapters."""
-import argparse, array, os, sys, wave
+import argparse, os, sys
 import torch
 import transformers as T
 
-from trained_models import arguments, opened, ours, pixels
+from trained_models import arguments, opened, ours, pixels, samples
 
 TOKENS = 12
 
@@ -25,10 +25,8 @@ def texts(o, model, place, net, words):
             yield decode(net.generate(**given, max_new_tokens=TOKENS, do_sample=False)[0][given.input_ids.shape[1]:]), ours(o, "generate", model, text, *most)["text"]
     elif kind == "WhisperForConditionalGeneration":
         for file in o.sound:
-            with wave.open(file) as sound:  # 16 bit, one channel
-                pcm = torch.tensor(array.array("h", sound.readframes(sound.getnframes()))).numpy() / 32768
-                rate = sound.getframerate()
-            heard = T.AutoFeatureExtractor.from_pretrained(place)(pcm, sampling_rate=rate, return_tensors="pt").input_features
+            pcm, rate = samples(file)
+            heard = T.AutoFeatureExtractor.from_pretrained(place)(pcm.numpy(), sampling_rate=rate, return_tensors="pt").input_features
             yield (decode(net.generate(heard, language="en", task="transcribe", do_sample=False)[0]).strip(),
                    ours(o, "transcribe", model, file, "--language", "en", "--temperature", "0")["text"].strip())
     else:

@@ -16,6 +16,7 @@ import tokenizers as K
 from safetensors.torch import save_file
 
 from torch_models import VGG
+from trained_models import sound_vector
 
 warnings.filterwarnings("ignore")
 T.logging.set_verbosity_error()
@@ -135,16 +136,7 @@ def picture_vectors(model, processor):
 
 
 def sound_vectors(model, processor):
-    import wave
-    rows = []
-    for name in SOUNDS:
-        with wave.open(name) as file:
-            pcm = torch.frombuffer(bytearray(file.readframes(file.getnframes())), dtype=torch.int16).float() / 32768
-        mel = processor(pcm.numpy(), sampling_rate=16000, return_tensors="pt").input_features
-        x = model.model.encoder(mel).last_hidden_state[0]
-        heard = min(len(pcm), processor.n_samples)
-        rows.append(x[: max(1, min(len(x), -(-heard // (2 * processor.hop_length))))].mean(0))
-    return torch.stack(rows)
+    return torch.stack([sound_vector(model.model.encoder, processor, name) for name in SOUNDS])
 
 
 def golden(name, model, rest, place):

@@ -1,6 +1,6 @@
 """What check_writers.py and check_transfer.py share: the published directories inside a model that was trained here, opened
-with Transformers (and PEFT, where they have adapters), and the answers of our own commands."""
-import json, os, subprocess, warnings
+with Transformers (and PEFT, where they have adapters), and the answers of our own commands; and how sounds become vectors."""
+import json, os, subprocess, warnings, wave
 import torch
 import transformers as T
 
@@ -28,6 +28,20 @@ def ours(o, command, *words):
 def pixels(place, file):
     from PIL import Image
     return T.AutoImageProcessor.from_pretrained(place, backend="pil")(Image.open(file).convert("RGB"), return_tensors="pt")["pixel_values"]
+
+
+def samples(file):
+    """(the samples of a WAV file of 16 bit and one channel, their rate)"""
+    with wave.open(file) as sound:
+        return torch.frombuffer(bytearray(sound.readframes(sound.getnframes())), dtype=torch.int16).float() / 32768, sound.getframerate()
+
+
+def sound_vector(encoder, processor, file):
+    """The mean of a Whisper encoder's states over what there is to hear."""
+    pcm, rate = samples(file)
+    x = encoder(processor(pcm.numpy(), sampling_rate=rate, return_tensors="pt").input_features).last_hidden_state[0]
+    heard = min(len(pcm), processor.n_samples)
+    return x[: max(1, min(len(x), -(-heard // (2 * processor.hop_length))))].mean(0)
 
 
 def opened(place, otherwise=None, may_miss=""):
