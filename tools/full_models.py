@@ -4,9 +4,9 @@
     full_models.py OUT [NAME...]      (no NAME: all; a directory that is there already is kept)
 
 Every directory has config.json, model.safetensors (f32) and, where the model takes pictures, preprocessor_config.json.
-Models that read or write text need a tokenizer: with --gpt2 DIR (vocab.json and merges.txt) and --bert FILE (vocab.txt)
-real vocabularies are written beside them. Encoders of text whose own vocabulary is not at hand get made-up words, one for
-each row of their table. Needs torch and transformers."""
+Models that read or write text need a tokenizer: with --gpt2 DIR (vocab.json and merges.txt), --bert FILE (vocab.txt) and
+--whisper DIR (tokenizer.json, or the older files) real vocabularies are written beside them. Encoders of text whose own
+vocabulary is not at hand get made-up words, one for each row of their table. Needs torch and transformers."""
 import argparse
 import json
 import os
@@ -32,9 +32,14 @@ def vit_gpt2():
 
 
 def whisper(width, heads, layers):
-    return T.WhisperForConditionalGeneration(T.WhisperConfig(
+    model = T.WhisperForConditionalGeneration(T.WhisperConfig(
         vocab_size=51865, d_model=width, encoder_attention_heads=heads, decoder_attention_heads=heads, encoder_layers=layers,
         decoder_layers=layers, encoder_ffn_dim=4 * width, decoder_ffn_dim=4 * width))
+    model.generation_config = T.GenerationConfig(  # the tokens of the multilingual vocabulary
+        decoder_start_token_id=50258, bos_token_id=50257, eos_token_id=50257, pad_token_id=50257, no_timestamps_token_id=50363,
+        is_multilingual=True, lang_to_id={"<|en|>": 50259, "<|de|>": 50261}, task_to_id={"translate": 50358, "transcribe": 50359},
+        max_initial_timestamp_index=50, max_length=448)
+    return model
 
 
 def blip(kind):
@@ -87,17 +92,36 @@ MODELS = {
     "vilt-b32-vqa": (lambda: T.ViltForQuestionAnswering(T.ViltConfig(num_labels=3129)), lambda: T.ViltImageProcessor(), "bert"),
     "vit-gpt2": (vit_gpt2, lambda: T.ViTImageProcessor(), "gpt2"),
     "blip-captioning-base": (lambda: blip(T.BlipForConditionalGeneration), lambda: T.BlipImageProcessor(), "bert"),
-    "whisper-tiny": (lambda: whisper(384, 6, 4), lambda: T.WhisperFeatureExtractor(), None),
-    "whisper-base": (lambda: whisper(512, 8, 6), lambda: T.WhisperFeatureExtractor(), None),
+    "whisper-tiny": (lambda: whisper(384, 6, 4), lambda: T.WhisperFeatureExtractor(), "whisper"),
+    "whisper-base": (lambda: whisper(512, 8, 6), lambda: T.WhisperFeatureExtractor(), "whisper"),
 }
+
+# name of the option: its files, as far as they are there, and the tokenizer_config.json that is written beside them
+VOCABULARIES = {
+    "gpt2": (["vocab.json", "merges.txt"], {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024}),
+    "bert": (["vocab.txt"], {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}),
+    "whisper": (["tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json", "tokenizer_config.json"], None),
+}
+
+
+def write_vocabulary(place, kind, given):
+    """`given`: the directory of the files, or the only one."""
+    files, config = VOCABULARIES[kind]
+    for file in files:
+        source = os.path.join(given, file) if os.path.isdir(given) else given
+        if os.path.exists(source):
+            shutil.copy(source, os.path.join(place, file))
+    if config:
+        with open(os.path.join(place, "tokenizer_config.json"), "w") as file:
+            json.dump(config, file)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--gpt2")
-    parser.add_argument("--bert")
+    for kind in VOCABULARIES:
+        parser.add_argument("--" + kind)
     args = parser.parse_intermixed_args()
     for name in args.names or MODELS:
         place = os.path.join(args.out, name)
@@ -108,15 +132,8 @@ def main():
         os.makedirs(place, exist_ok=True)
         if processor:
             processor().save_pretrained(place)
-        if vocabulary == "gpt2" and args.gpt2:
-            for file in ("vocab.json", "merges.txt"):
-                shutil.copy(os.path.join(args.gpt2, file), place)
-            with open(os.path.join(place, "tokenizer_config.json"), "w") as file:
-                json.dump({"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024}, file)
-        if vocabulary == "bert" and args.bert:
-            shutil.copy(args.bert, os.path.join(place, "vocab.txt"))
-            with open(os.path.join(place, "tokenizer_config.json"), "w") as file:
-                json.dump({"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}, file)
+        if vocabulary in VOCABULARIES and getattr(args, vocabulary):
+            write_vocabulary(place, vocabulary, getattr(args, vocabulary))
         model = build().eval()
         if vocabulary == "words":
             write_words(os.path.join(place, "tokenizer.json"), model.config.get_text_config().vocab_size)
