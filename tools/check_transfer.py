@@ -11,24 +11,15 @@ import torch
 from safetensors import safe_open
 import transformers as T
 
-from trained_models import arguments, opened, ours, pixels, sound_vector
+from trained_models import arguments, opened, ours, picture_vector, pixels, sound_vector, text_vector
 
 
 def theirs_text(model, place, text):
-    tokens = T.AutoTokenizer.from_pretrained(place)(text, return_tensors="pt", return_token_type_ids=False)
-    if hasattr(model, "text_projection"):
-        x = model.text_model(**tokens).pooler_output @ model.text_projection.weight.T
-        return (x / x.norm())[0]
-    return getattr(model, "transformer", model)(**tokens).last_hidden_state[0].mean(0)
+    return text_vector(model, T.AutoTokenizer.from_pretrained(place), text)
 
 
 def theirs_image(model, place, file):
-    x = pixels(place, file)
-    if hasattr(model, "visual_projection"):
-        x = model.vision_model(x).pooler_output @ model.visual_projection.weight.T
-        return (x / x.norm())[0]
-    out, bare = model(x), getattr(model, "pooler", None) is not None and not has_pooler(place)
-    return out.last_hidden_state[0, 0] if bare else out.pooler_output.flatten(1)[0]
+    return picture_vector(model, pixels(place, file), has_pooler(place))
 
 
 def theirs_audio(model, place, file):

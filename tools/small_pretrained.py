@@ -16,7 +16,7 @@ import tokenizers as K
 from safetensors.torch import save_file
 
 from torch_models import VGG
-from trained_models import sound_vector
+from trained_models import picture_vector, sound_vector, text_vector
 
 warnings.filterwarnings("ignore")
 T.logging.set_verbosity_error()
@@ -109,30 +109,13 @@ SOUNDS = [os.path.join(HERE, "audio", f) for f in ("sweep.wav", "tone.wav", "cli
 
 
 def text_vectors(model, tokenizer):
-    rows = []
-    for text in TEXTS:
-        given = tokenizer(text, return_tensors="pt", return_token_type_ids=False)
-        if hasattr(model, "get_text_features"):
-            x = model.text_model(**given).pooler_output @ model.text_projection.weight.T
-            rows.append(x[0] / x[0].norm())
-        else:
-            rows.append(getattr(model, "transformer", model)(**given).last_hidden_state[0].mean(0))
-    return torch.stack(rows)
+    return torch.stack([text_vector(model, tokenizer, text) for text in TEXTS])
 
 
 def picture_vectors(model, processor):
     from PIL import Image
-    rows = []
-    for name in PICTURES:
-        pixels = processor(Image.open(name).convert("RGB"), return_tensors="pt")["pixel_values"]
-        if hasattr(model, "vision_model"):
-            x = model.vision_model(pixels).pooler_output @ model.visual_projection.weight.T
-            x = x / x.norm()
-        else:
-            out = model(pixels)
-            x = out["last_hidden_state"][:, 0] if out.get("pooler_output") is None else out["pooler_output"].flatten(1)
-        rows.append(x[0])
-    return torch.stack(rows)
+    prepared = [processor(Image.open(name).convert("RGB"), return_tensors="pt")["pixel_values"] for name in PICTURES]
+    return torch.stack([picture_vector(model, pixels) for pixels in prepared])
 
 
 def sound_vectors(model, processor):

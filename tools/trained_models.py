@@ -1,5 +1,6 @@
 """What check_writers.py and check_transfer.py share: the published directories inside a model that was trained here, opened
-with Transformers (and PEFT, where they have adapters), and the answers of our own commands; and how sounds become vectors."""
+with Transformers (and PEFT, where they have adapters), and the answers of our own commands; and how texts, pictures and
+sounds become vectors, which small_pretrained.py asks too."""
 import json, os, subprocess, warnings, wave
 import torch
 import transformers as T
@@ -28,6 +29,24 @@ def ours(o, command, *words):
 def pixels(place, file):
     from PIL import Image
     return T.AutoImageProcessor.from_pretrained(place, backend="pil")(Image.open(file).convert("RGB"), return_tensors="pt")["pixel_values"]
+
+
+def text_vector(model, tokenizer, text):
+    """A model's projection into the space that it shares with pictures, normalised, or else the mean over its tokens."""
+    tokens = tokenizer(text, return_tensors="pt", return_token_type_ids=False)
+    if hasattr(model, "text_projection"):
+        x = model.text_model(**tokens).pooler_output @ model.text_projection.weight.T
+        return (x / x.norm())[0]
+    return getattr(model, "transformer", model)(**tokens).last_hidden_state[0].mean(0)
+
+
+def picture_vector(model, pixels, pooled=True):
+    """The same of a picture's pixels; or else the pooler's vector if it has one and it counts (`pooled`), or the first token."""
+    if hasattr(model, "visual_projection"):
+        x = model.vision_model(pixels).pooler_output @ model.visual_projection.weight.T
+        return (x / x.norm())[0]
+    out = model(pixels)
+    return out["pooler_output"].flatten(1)[0] if pooled and out.get("pooler_output") is not None else out["last_hidden_state"][0, 0]
 
 
 def samples(file):
